@@ -1,0 +1,1 @@
+//! The PACS proper: ingest, query, retrieve.

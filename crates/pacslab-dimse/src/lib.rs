@@ -1,0 +1,1 @@
+//! The wire half of the DICOM network: PDUs, associations, DIMSE messages, services.

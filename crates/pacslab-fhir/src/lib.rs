@@ -1,0 +1,1 @@
+//! FHIR R4 resources of imaging, made from orders and studies.

@@ -1,0 +1,1 @@
+//! The HTTP doors: web page, Orthanc's routes, DICOMweb, FHIR.

@@ -1,0 +1,1 @@
+//! The simulated scanner: worklist item to images, and the sequence it plays.

@@ -1,0 +1,1 @@
+//! Persistence: index, desk, log and blobs. The only SQL in the tree.

@@ -1,0 +1,2 @@
+//! A radiology department in one binary.
+fn main() {}
