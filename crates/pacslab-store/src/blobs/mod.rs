@@ -1,0 +1,169 @@
+//! Where objects live: an append-only log of records, each with a body of any size.
+//!
+//! Every change of the archive is a record (an object that arrived, a deletion, a relabelling),
+//! so that replaying the log ends in the same state. Appending is for one writer at a time that
+//! also brings the index up to date in the same order; reading is for everybody.
+
+mod memory;
+mod pack;
+mod record;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use memory::MemoryBlobs;
+pub use pack::{PackBlobs, PackOptions};
+
+use crate::error::Result;
+
+pub trait Blobs: Send + Sync + fmt::Debug {
+    /// Stores the batch with one sync. Durable when `Ok`; nothing of it is kept otherwise.
+    fn append(&self, batch: &[Record<'_>]) -> Result<Appended>;
+
+    /// The whole body, checked against its CRC.
+    fn read(&self, at: &Location) -> Result<Vec<u8>>;
+
+    /// A part of the body, unchecked; shorter where the body ends.
+    fn read_range(&self, at: &Location, offset: u64, len: usize) -> Result<Vec<u8>>;
+
+    /// A large body is written to a place of its own while it arrives.
+    fn begin_segment(&self) -> Result<Box<dyn Segment>>;
+
+    /// Makes a sealed segment the body of a record. Durable when `Ok`.
+    fn adopt(&self, sealed: Sealed, kind: Kind, note: &[u8]) -> Result<Appended>;
+
+    /// Visits the records from `from` (the default is the beginning) in the order they were
+    /// appended, without their bodies. Answers the position after the last one.
+    fn replay(
+        &self,
+        from: Position,
+        visit: &mut dyn FnMut(&ReplayRecord) -> Result<()>,
+    ) -> Result<Position>;
+
+    /// After the last record.
+    fn position(&self) -> Position;
+
+    fn usage(&self) -> Usage;
+}
+
+/// A body that is being written. Dropped: removed.
+pub trait Segment: Send {
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    fn written(&self) -> u64;
+
+    /// Syncs what was written. To be done on the caller's own thread, before the record is
+    /// handed to the writer.
+    fn seal(self: Box<Self>) -> Result<Sealed>;
+}
+
+/// A synced segment that no record names yet. Dropped: removed.
+pub struct Sealed(pub(crate) Box<dyn SealedBody>);
+
+pub(crate) trait SealedBody: Send {
+    fn len(&self) -> u64;
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any>;
+}
+
+impl Sealed {
+    /// Bytes of the body.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("len", &self.len()).finish()
+    }
+}
+
+/// One change, borrowed from whoever makes it. The body is `head` followed by `body`: file meta
+/// and data set need not be copied together first.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub kind: Kind,
+    /// What the archive wants to find again on replay; its own format, at most 64 KiB.
+    pub note: &'a [u8],
+    pub head: &'a [u8],
+    pub body: &'a [u8],
+}
+
+/// What a record tells. Numbers are part of the format: add, never change.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Kind {
+    Instance = 1,
+    Delete = 2,
+    Hide = 3,
+    Relabel = 4,
+    Merge = 5,
+    Label = 6,
+}
+
+impl Kind {
+    pub(crate) fn from_u8(number: u8) -> Option<Self> {
+        use Kind::*;
+        [Instance, Delete, Hide, Relabel, Merge, Label]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
+/// Where a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Location {
+    pub pack: u32,
+    pub offset: u64,
+    pub len: u64,
+    /// CRC-32 of the body.
+    pub crc: u32,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pack {} byte {} length {}", self.pack, self.offset, self.len)
+    }
+}
+
+/// A point between two records. `sequence` is that of the next record; `pack` and `offset` say
+/// where it is expected.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Position {
+    pub sequence: u64,
+    pub pack: u32,
+    pub offset: u64,
+}
+
+impl PartialOrd for Position {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.sequence.cmp(&other.sequence))
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// One for each record, in order.
+    pub locations: Vec<Location>,
+    /// After the last record: what the index notes once it has taken the batch in.
+    pub end: Position,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplayRecord {
+    pub kind: Kind,
+    pub note: Vec<u8>,
+    pub location: Location,
+    pub sequence: u64,
+    /// After this record.
+    pub end: Position,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    pub packs: u64,
+    /// Bytes of the files, preallocated space included.
+    pub on_disk: u64,
+}

@@ -1,0 +1,223 @@
+//! What is searched: patients, studies, series and instances, and where their objects are.
+//! PS3.4 C.6 (query/retrieve models), C.2.2.2 (attribute matching).
+//!
+//! The index can be made again from the blobs: it notes the [`Position`] up to which it has taken
+//! them in, in the same transaction, and whoever opens it replays the rest.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use pacslab_model::matching::Attributes;
+use pacslab_model::{Level, Moment, Query, Tag, Uid, tags};
+use serde::{Deserialize, Serialize};
+
+pub use crate::sqlite::index::SqliteIndex;
+
+use crate::blobs::{Location, Position};
+use crate::error::Result;
+
+pub trait Index: Send + Sync + fmt::Debug {
+    /// Takes a batch in and notes `upto`, in one transaction. Answers one for each, in order.
+    ///
+    /// An instance is known by its SOP instance UID: the first one is kept. The first values of
+    /// patient, study and series win; what was empty is filled in by later ones.
+    fn ingest(&self, batch: &[NewInstance], upto: Position) -> Result<Vec<Ingested>>;
+
+    /// Which of these SOP instance UIDs are there already, in order.
+    fn known(&self, sop_instances: &[Uid]) -> Result<Vec<Option<Known>>>;
+
+    /// The rows that `matching::matches` with `Rules::QUERY` accepts. Newest study first, then by
+    /// series number and instance number. Keys of lower levels match nothing.
+    fn find(&self, query: &Query) -> Result<Vec<Row>>;
+
+    /// What to send, by study, series number and instance number. An empty scope is nothing.
+    fn instances(&self, scope: &Scope) -> Result<Vec<Stored>>;
+
+    fn counts(&self) -> Result<Counts>;
+
+    /// Up to where the blobs are taken in.
+    fn position(&self) -> Result<Position>;
+
+    /// Notes that records without instances were taken in.
+    fn set_position(&self, upto: Position) -> Result<()>;
+
+    /// Arrivals with a number greater than `cursor`, oldest first.
+    fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>>;
+
+    /// Takes instances out (a deletion); what is empty then goes as well. Notes `upto`.
+    fn remove(&self, sop_instances: &[Uid], upto: Position) -> Result<Vec<Stored>>;
+}
+
+/// An instance on its way in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewInstance {
+    /// Values of the tags in `Level::attributes`, all levels in one list, without padding.
+    pub attributes: Vec<(Tag, String)>,
+    pub patient_id: String,
+    pub study_uid: Uid,
+    pub series_uid: Uid,
+    pub sop_instance: Uid,
+    pub sop_class: Uid,
+    pub transfer_syntax: Uid,
+    /// Bytes of the stored file.
+    pub size: u64,
+    /// SHA-256 of what counts as the same object; the archive decides.
+    pub digest: [u8; 32],
+    pub location: Location,
+    pub received_at: Moment,
+    pub source: Source,
+}
+
+/// Who sent it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Source {
+    pub calling_ae: String,
+    /// `127.0.0.1:50112`, or what kind of door it was.
+    pub remote: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ingested {
+    New { patient: bool, study: bool, series: bool },
+    Duplicate(Known),
+}
+
+/// What is there under a SOP instance UID.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Known {
+    pub digest: [u8; 32],
+    pub location: Location,
+}
+
+/// What to retrieve: everything that satisfies all lists that are not empty. PS3.4 C.4.2.1.4.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    pub patient_ids: Vec<String>,
+    pub study_uids: Vec<Uid>,
+    pub series_uids: Vec<Uid>,
+    pub sop_instances: Vec<Uid>,
+}
+
+impl Scope {
+    pub fn patient(id: impl Into<String>) -> Self {
+        Self { patient_ids: vec![id.into()], ..Self::default() }
+    }
+
+    pub fn study(uid: impl Into<String>) -> Self {
+        Self { study_uids: vec![Uid::new(uid)], ..Self::default() }
+    }
+
+    pub fn series(uid: impl Into<String>) -> Self {
+        Self { series_uids: vec![Uid::new(uid)], ..Self::default() }
+    }
+
+    pub fn instance(uid: impl Into<String>) -> Self {
+        Self { sop_instances: vec![Uid::new(uid)], ..Self::default() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An instance that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    pub patient_id: String,
+    pub study_uid: Uid,
+    pub series_uid: Uid,
+    pub sop_instance: Uid,
+    pub sop_class: Uid,
+    pub transfer_syntax: Uid,
+    pub size: u64,
+    pub digest: [u8; 32],
+    pub location: Location,
+    pub received_at: Moment,
+    pub source: Source,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub patients: u64,
+    pub studies: u64,
+    pub series: u64,
+    pub instances: u64,
+    /// Bytes of all instances.
+    pub size: u64,
+}
+
+/// The receipt of an instance, for those who act on what arrives.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Grows without end; the cursor of who reads.
+    pub number: u64,
+    pub at: Moment,
+    pub accession: String,
+    pub patient_id: String,
+    pub study_uid: Uid,
+    pub series_uid: Uid,
+    pub sop_instance: Uid,
+    pub sop_class: Uid,
+    pub calling_ae: String,
+}
+
+/// The values of one resource by tag. Empty ones are not held.
+pub type Texts = BTreeMap<Tag, String>;
+
+/// One resource that was found: its attributes, those of the levels above, and what is counted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    pub level: Level,
+    /// From the patient down to `level`.
+    pub(crate) texts: Vec<Arc<Texts>>,
+    /// Counted and collected attributes.
+    pub(crate) computed: Texts,
+    /// When something last arrived in it.
+    pub received_at: Moment,
+    /// At instance level.
+    pub stored: Option<Box<Stored>>,
+}
+
+impl Row {
+    /// The value, or "".
+    pub fn str(&self, tag: Tag) -> &str {
+        self.get(tag).unwrap_or("")
+    }
+
+    pub fn get(&self, tag: Tag) -> Option<&str> {
+        self.computed
+            .get(&tag)
+            .or_else(|| self.texts.iter().find_map(|texts| texts.get(&tag)))
+            .map(String::as_str)
+    }
+
+    pub fn number(&self, tag: Tag) -> Option<u64> {
+        self.get(tag)?.parse().ok()
+    }
+
+    /// All that is held, from the patient down, the counted ones last.
+    pub fn iter(&self) -> impl Iterator<Item = (Tag, &str)> {
+        self.texts
+            .iter()
+            .flat_map(|texts| texts.iter())
+            .chain(&self.computed)
+            .map(|(tag, text)| (*tag, text.as_str()))
+    }
+
+    /// Modalities of the study, in alphabetical order.
+    pub fn modalities(&self) -> impl Iterator<Item = &str> {
+        self.str(tags::MODALITIES_IN_STUDY).split('\\').filter(|m| !m.is_empty())
+    }
+}
+
+impl Attributes for Row {
+    fn text(&self, tag: Tag) -> Option<Cow<'_, str>> {
+        self.get(tag).map(Cow::Borrowed)
+    }
+
+    fn items(&self, _: Tag) -> Option<Vec<&dyn Attributes>> {
+        None
+    }
+}

@@ -1,0 +1,3 @@
+pub(crate) mod desk;
+pub(crate) mod index;
+pub(crate) mod log;
