@@ -13,6 +13,8 @@ use crate::uid::Uid;
 pub struct Order {
     /// (0008,0050), SH: at most 16 characters.
     pub accession: String,
+    /// (0008,0051), who assigned the accession number; its `id` stays empty.
+    pub accession_issuer: Identifier,
     /// (0040,2016) and its authority.
     pub placer: Identifier,
     /// (0040,2017) and its authority.
@@ -57,6 +59,11 @@ pub struct Patient {
     pub weight: String,
     pub size: String,
     pub address: String,
+    /// (0010,1060)
+    pub mother_birth_name: PersonName,
+    /// (0038,0500), the danger code of OBR-12.
+    pub state: String,
+    /// (0010,2110); several values are separated by `\\`.
     pub allergies: String,
     pub medical_alerts: String,
     /// 1 not pregnant, 2 possibly, 3 definitely, 4 unknown; `None` when not told.
@@ -110,13 +117,19 @@ pub struct RequestedProcedure {
     /// (0020,000D); made by the RIS when the order does not bring one.
     pub study_uid: Uid,
     pub priority: Priority,
-    /// (0040,1002)
+    /// (0040,1002) and, where it came coded, (0040,100A).
     pub reason: String,
+    pub reason_code: Code,
     pub requesting_physician: PersonName,
     /// (0040,1004)
     pub transport: String,
     /// (0040,1400)
     pub comments: String,
+    /// (0040,1008)
+    pub confidentiality: String,
+    /// (0008,0080) and (0008,1040) of whoever ordered, ORC-17 and ORC-13.
+    pub institution: String,
+    pub department: String,
 }
 
 /// (0040,1003) RequestedProcedurePriority. HL7 table 0485 / ORC-7.6 in brackets.
