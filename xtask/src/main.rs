@@ -1,1 +1,66 @@
-fn main() {}
+//! `cargo xtask`: the project's chores, without a shell and without dependencies.
+
+mod peers;
+mod steps;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <chore>
+
+  test [--install] [-- FILTER...]
+            format, lint, repository checks, then unit, property, integration and
+            interop tests; says which peers are missing and which tests that skips.
+            With FILTER only the tests that match it run (it goes to cargo-nextest).
+  install   install the peers: Debian packages with apt-get (root or sudo), Python
+            clients into .peers/venv
+  tidy      only the checks of the repository itself
+  help      this text
+
+With CI=true a missing peer is a failure; elsewhere the tests that need it are
+skipped and named at the end.";
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let filter = match args.iter().position(|arg| arg == "--") {
+        Some(at) => args.split_off(at).split_off(1),
+        None => Vec::new(),
+    };
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = root();
+    let done = match words.as_slice() {
+        ["test"] => steps::test(&root, false, &filter),
+        ["test", "--install"] => steps::test(&root, true, &filter),
+        ["install"] => peers::install(&root),
+        ["tidy"] => tidy_up(&root),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("`{}` is not a chore\n\n{HELP}", other.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tidy_up(root: &Path) -> Result<(), String> {
+    let problems = tidy::check(root);
+    if problems.is_empty() {
+        println!("the repository is tidy");
+        return Ok(());
+    }
+    Err(format!("the repository is not tidy:\n  {}", problems.join("\n  ")))
+}
+
+/// The workspace's root: the folder above this crate's own.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
