@@ -1,1 +1,14 @@
-//! The PACS proper: ingest, query, retrieve.
+//! The PACS proper, without listeners: ingest, query, retrieve.
+//!
+//! New instances enter by [`ingest`] only; every question is a `model::Query`; what leaves is
+//! read by [`Archive::object`] and sent by [`send`].
+
+mod archive;
+mod buffers;
+pub mod events;
+pub mod header;
+pub mod ingest;
+
+pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
+pub use header::Header;
+pub use ingest::{IngestError, Origin, Receipt, Received, Writer};

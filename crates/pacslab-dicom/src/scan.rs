@@ -32,25 +32,36 @@ pub fn scan<'a>(
     wanted: &[Tag],
 ) -> Result<Scan<'a>, ParseError> {
     match inflated(bytes, syntax, MAX_INFLATED)? {
-        Cow::Borrowed(bytes) => scan_plain(bytes, syntax, wanted),
+        Cow::Borrowed(bytes) => scan_plain(bytes, bytes.len(), syntax, wanted),
         Cow::Owned(plain) => {
-            let found = scan_plain(&plain, syntax, wanted)?;
-            Ok(Scan {
-                values: found
-                    .values
-                    .into_iter()
-                    .map(|(tag, vr, value)| (tag, vr, Cow::Owned(value.into_owned())))
-                    .collect(),
-                charset: found.charset,
-                big_endian: found.big_endian,
-                pixel_data: None,
-            })
+            let found = scan_plain(&plain, plain.len(), syntax, wanted)?;
+            Ok(found.into_owned())
         }
     }
 }
 
+/// Scans the beginning of a data set of `total` bytes whose rest is not in memory. What the
+/// beginning holds is found; the structure of the rest is not looked at.
+///
+/// # Errors
+/// As [`scan`], for what is there.
+pub fn scan_prefix<'a>(
+    prefix: &'a [u8],
+    total: usize,
+    syntax: &TransferSyntax,
+    wanted: &[Tag],
+) -> Result<Scan<'a>, ParseError> {
+    if *syntax == TransferSyntax::DeflatedLe {
+        let plain = inflated_prefix(prefix);
+        let found = scan_plain(&plain, usize::MAX, syntax, wanted)?;
+        return Ok(found.into_owned());
+    }
+    scan_plain(prefix, total, syntax, wanted)
+}
+
 fn scan_plain<'a>(
     bytes: &'a [u8],
+    total: usize,
     syntax: &TransferSyntax,
     wanted: &[Tag],
 ) -> Result<Scan<'a>, ParseError> {
@@ -65,7 +76,11 @@ fn scan_plain<'a>(
     let mut wanted = wanted.iter().peekable();
     let mut previous: Option<Tag> = None;
     while !cursor.at_end() {
-        let header = cursor.header()?;
+        let header = match cursor.header() {
+            Ok(header) => header,
+            Err(error) if beyond(&error, bytes.len(), total) => break,
+            Err(error) => return Err(error),
+        };
         if let Some(previous) = previous
             && header.tag <= previous
         {
@@ -79,8 +94,11 @@ fn scan_plain<'a>(
             found.pixel_data = Some((cursor.position(), length));
         }
         if header.length == UNDEFINED || header.vr == Vr::SQ {
-            cursor.skip(&header, 0)?;
-            continue;
+            match cursor.skip(&header, 0) {
+                Ok(()) => continue,
+                Err(error) if beyond(&error, bytes.len(), total) => break,
+                Err(error) => return Err(error),
+            }
         }
         let value = cursor.value(&header);
         if header.tag == tags::SPECIFIC_CHARACTER_SET {
@@ -93,7 +111,49 @@ fn scan_plain<'a>(
     Ok(found)
 }
 
+/// The beginning simply ends here: the data set goes on.
+fn beyond(error: &ParseError, have: usize, total: usize) -> bool {
+    match error {
+        _ if have >= total => false,
+        ParseError::Truncated { .. } => true,
+        ParseError::TooLong { length, left, .. } => *length as usize - left <= total - have,
+        _ => false,
+    }
+}
+
+/// What the beginning of a deflated stream inflates to, bounded.
+fn inflated_prefix(prefix: &[u8]) -> Vec<u8> {
+    use std::io::Read;
+    let mut plain = vec![0; PREFIX_INFLATED];
+    let mut reader = flate2::read::DeflateDecoder::new(prefix);
+    let mut filled = 0;
+    while filled < plain.len() {
+        match reader.read(&mut plain[filled..]) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => filled += more,
+        }
+    }
+    plain.truncate(filled);
+    plain
+}
+
+/// Headers of deflated objects end well before this.
+const PREFIX_INFLATED: usize = 1 << 20;
+
 impl Scan<'_> {
+    fn into_owned(self) -> Scan<'static> {
+        Scan {
+            values: self
+                .values
+                .into_iter()
+                .map(|(tag, vr, value)| (tag, vr, Cow::Owned(value.into_owned())))
+                .collect(),
+            charset: self.charset,
+            big_endian: self.big_endian,
+            pixel_data: None,
+        }
+    }
+
     /// The value as text, decoded and without padding; binary numbers in decimal.
     pub fn text(&self, tag: Tag) -> Option<String> {
         let (_, vr, bytes) = self.values.iter().find(|(found, ..)| *found == tag)?;
@@ -117,5 +177,29 @@ impl Scan<'_> {
         }
         let element = crate::Element { tag: Tag(0), vr, value: crate::Value::Bytes(bytes) };
         element.to_text().map(Cow::into_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, encode};
+
+    #[test]
+    fn a_prefix_tells_what_it_holds() {
+        let mut set = Dataset::new().with_str(tags::PATIENT_ID, Vr::LO, "P1");
+        set.put_u16(tags::ROWS, 64);
+        set.put_bytes(tags::PIXEL_DATA, Vr::OW, vec![7; 100_000]);
+        for syntax in [TransferSyntax::ExplicitLe, TransferSyntax::DeflatedLe] {
+            let bytes = encode(&set, &syntax);
+            let prefix = &bytes[..bytes.len().min(200)];
+            let wanted = [tags::PATIENT_ID, tags::ROWS];
+            let found = scan_prefix(prefix, bytes.len(), &syntax, &wanted).unwrap();
+            assert_eq!(found.text(tags::PATIENT_ID).as_deref(), Some("P1"), "{syntax:?}");
+            assert_eq!(found.text(tags::ROWS).as_deref(), Some("64"), "{syntax:?}");
+        }
+        let bytes = encode(&set, &TransferSyntax::ExplicitLe);
+        let cut = scan_prefix(&bytes[..200], 5_000, &TransferSyntax::ExplicitLe, &[]);
+        assert!(matches!(cut, Err(ParseError::TooLong { .. })), "longer than the whole");
     }
 }

@@ -1,0 +1,207 @@
+//! The archive: packs and index under one roof.
+
+use std::sync::Arc;
+
+use pacslab_dicom::{FileMeta, TransferSyntax, file};
+use pacslab_model::{Clock, Emit, Event, Query};
+use pacslab_store::{Blobs, Counts, Index, Kind, Row, Scope, StoreError, Stored};
+
+use crate::buffers::Buffers;
+use crate::events;
+use crate::ingest::{Committer, IngestError, Job, Note, Origin, Receipt, Writer, index_entry};
+
+/// What an archive is made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub blobs: Arc<dyn Blobs>,
+    pub index: Arc<dyn Index>,
+    pub clock: Arc<dyn Clock>,
+    pub emit: Arc<dyn Emit>,
+}
+
+pub struct Archive {
+    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) emit: Arc<dyn Emit>,
+    pub(crate) buffers: Arc<Buffers>,
+    committer: Committer,
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("blobs", &self.blobs).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("the record at {at} cannot be understood: {why}")]
+    Note { at: pacslab_store::Location, why: serde_json::Error },
+    #[error("the object at {at} cannot be read: {why}")]
+    Object { at: pacslab_store::Location, why: pacslab_dicom::ParseError },
+    #[error("cannot start the committing thread: {0}")]
+    Thread(std::io::Error),
+    #[error("the operation was stopped because the archive is shutting down")]
+    Stopped,
+}
+
+/// An instance that was read: what a file of it would hold.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub meta: FileMeta,
+    /// The Part 10 bytes.
+    pub file: Arc<[u8]>,
+    /// Where the data set starts in them.
+    pub start: usize,
+}
+
+impl Object {
+    /// The data set as it was stored.
+    pub fn dataset(&self) -> &[u8] {
+        &self.file[self.start..]
+    }
+}
+
+impl Archive {
+    /// Opens the archive and brings the index up to date with the packs. Blocks.
+    ///
+    /// # Errors
+    /// Storage that fails or holds what this version cannot read.
+    pub fn open(parts: Parts) -> Result<Arc<Self>, ArchiveError> {
+        let Parts { blobs, index, clock, emit } = parts;
+        let buffers = Arc::new(Buffers::default());
+        replay(&*blobs, &*index, &*clock, &*emit)?;
+        let committer = Committer::start(blobs.clone(), index.clone(), emit.clone(), &buffers)
+            .map_err(ArchiveError::Thread)?;
+        Ok(Arc::new(Self { blobs, index, clock, emit, buffers, committer }))
+    }
+
+    /// Begins an instance whose data set arrives in pieces.
+    pub fn writer(self: &Arc<Self>, meta: FileMeta, origin: Origin) -> Writer {
+        Writer::new(self.clone(), meta, origin)
+    }
+
+    /// Takes a whole Part 10 file in.
+    ///
+    /// # Errors
+    /// Bytes that are no DICOM file, and all that [`Writer::finish`] can answer.
+    pub async fn ingest_file(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        origin: Origin,
+    ) -> Result<Receipt, IngestError> {
+        let (meta, start) = file::read_meta(bytes).map_err(IngestError::NotDicom)?;
+        let mut writer = self.writer(meta, origin);
+        writer.write(&bytes[start..])?;
+        writer.finish().await
+    }
+
+    pub(crate) async fn commit(&self, job: Job) -> Result<Receipt, IngestError> {
+        self.committer.commit(job).await
+    }
+
+    /// # Errors
+    /// The index fails.
+    pub async fn find(self: &Arc<Self>, query: Query) -> Result<Vec<Row>, ArchiveError> {
+        self.blocking(move |archive| Ok(archive.index.find(&query)?)).await
+    }
+
+    /// The instances to retrieve, in the order they are sent.
+    ///
+    /// # Errors
+    /// The index fails.
+    pub async fn instances(self: &Arc<Self>, scope: Scope) -> Result<Vec<Stored>, ArchiveError> {
+        self.blocking(move |archive| Ok(archive.index.instances(&scope)?)).await
+    }
+
+    /// # Errors
+    /// The object is gone or damaged.
+    pub async fn object(self: &Arc<Self>, stored: &Stored) -> Result<Object, ArchiveError> {
+        let at = stored.location;
+        self.blocking(move |archive| {
+            let bytes = archive.blobs.read(&at)?;
+            let (meta, start) =
+                file::read_meta(&bytes).map_err(|why| ArchiveError::Object { at, why })?;
+            Ok(Object { meta, file: bytes.into(), start })
+        })
+        .await
+    }
+
+    /// # Errors
+    /// The index fails.
+    pub async fn counts(self: &Arc<Self>) -> Result<Counts, ArchiveError> {
+        self.blocking(|archive| Ok(archive.index.counts()?)).await
+    }
+
+    pub fn index(&self) -> &Arc<dyn Index> {
+        &self.index
+    }
+
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let archive = self.clone();
+        tokio::task::spawn_blocking(move || work(&archive))
+            .await
+            .map_err(|_| ArchiveError::Stopped)?
+    }
+}
+
+/// Records that the index has not seen yet: after a crash, or when `index.db` was removed.
+fn replay(
+    blobs: &dyn Blobs,
+    index: &dyn Index,
+    clock: &dyn Clock,
+    emit: &dyn Emit,
+) -> Result<(), ArchiveError> {
+    /// Entries of one index transaction.
+    const BATCH: usize = 1_000;
+    let from = index.position()?;
+    if from.sequence == blobs.position().sequence {
+        return Ok(());
+    }
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut taken = 0_u64;
+    let mut unreadable = None;
+    let end = blobs.replay(from, &mut |record| {
+        if record.kind != Kind::Instance {
+            return Ok(());
+        }
+        match Note::decode(&record.note) {
+            Ok(note) => batch.push(index_entry(note, record.location)),
+            Err(why) => {
+                let error = ArchiveError::Note { at: record.location, why };
+                unreadable = Some(error);
+                return Err(StoreError::Other("a record cannot be understood".into()));
+            }
+        }
+        taken += 1;
+        if batch.len() == BATCH {
+            index.ingest(&batch, record.end)?;
+            batch.clear();
+        }
+        Ok(())
+    });
+    if let Some(error) = unreadable {
+        return Err(error);
+    }
+    index.ingest(&batch, end?)?;
+    emit.emit(
+        Event::new(
+            clock.now(),
+            events::REPLAYED,
+            format!("brought {taken} instances from the packs into the index"),
+        )
+        .field("instances", taken),
+    );
+    Ok(())
+}
+
+/// The transfer syntax an instance is stored in.
+pub fn syntax_of(stored: &Stored) -> TransferSyntax {
+    TransferSyntax::from_uid(stored.transfer_syntax.as_str())
+}
