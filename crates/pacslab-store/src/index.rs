@@ -170,10 +170,8 @@ pub type Texts = BTreeMap<Tag, String>;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     pub level: Level,
-    /// From the patient down to `level`.
+    /// From the patient down to `level`; what is counted or collected is among them.
     pub(crate) texts: Vec<Arc<Texts>>,
-    /// Counted and collected attributes.
-    pub(crate) computed: Texts,
     /// When something last arrived in it.
     pub received_at: Moment,
     /// At instance level.
@@ -187,23 +185,16 @@ impl Row {
     }
 
     pub fn get(&self, tag: Tag) -> Option<&str> {
-        self.computed
-            .get(&tag)
-            .or_else(|| self.texts.iter().find_map(|texts| texts.get(&tag)))
-            .map(String::as_str)
+        self.texts.iter().find_map(|texts| texts.get(&tag)).map(String::as_str)
     }
 
     pub fn number(&self, tag: Tag) -> Option<u64> {
         self.get(tag)?.parse().ok()
     }
 
-    /// All that is held, from the patient down, the counted ones last.
+    /// All that is held, from the patient down.
     pub fn iter(&self) -> impl Iterator<Item = (Tag, &str)> {
-        self.texts
-            .iter()
-            .flat_map(|texts| texts.iter())
-            .chain(&self.computed)
-            .map(|(tag, text)| (*tag, text.as_str()))
+        self.texts.iter().flat_map(|texts| texts.iter()).map(|(tag, text)| (*tag, text.as_str()))
     }
 
     /// Modalities of the study, in alphabetical order.

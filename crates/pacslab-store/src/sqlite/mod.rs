@@ -1,3 +1,175 @@
+//! The SQLite files: one writer, a few readers, migrations that only add.
+
 pub(crate) mod desk;
+mod find;
 pub(crate) mod index;
+mod ingest;
 pub(crate) mod log;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Result, StoreError};
+
+type Sql<T> = std::result::Result<T, rusqlite::Error>;
+
+/// What a database file is, declared by who uses it.
+pub(crate) struct Schema {
+    /// Statements by version: entry 0 leads from nothing to version 1. Never change one.
+    pub(crate) migrations: &'static [&'static str],
+    /// `OFF`, `NORMAL` or `FULL`.
+    pub(crate) synchronous: &'static str,
+}
+
+/// An open database. Readers do not wait for the writer (WAL), and are opened when first needed.
+#[derive(Debug)]
+pub(crate) struct Database {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    /// `None`: in memory, where there is but one connection.
+    readers: Option<Mutex<Vec<Connection>>>,
+}
+
+/// Idle readers kept open; more are opened when more read at once, and closed afterwards.
+const READERS: usize = 4;
+
+impl Database {
+    pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Self> {
+        let failed = |source| StoreError::database(path, source);
+        let mut writer = Connection::open(path).map_err(failed)?;
+        let pragmas = format!(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-4096; \
+             PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=16777216; \
+             PRAGMA foreign_keys=OFF;",
+            schema.synchronous
+        );
+        writer.execute_batch(&pragmas).map_err(failed)?;
+        migrate(path, &mut writer, schema)?;
+        let readers = Some(Mutex::new(Vec::new()));
+        Ok(Self { path: path.to_owned(), writer: prepared(writer), readers })
+    }
+
+    pub(crate) fn memory(schema: &Schema) -> Result<Self> {
+        let path = PathBuf::from(":memory:");
+        let mut writer =
+            Connection::open_in_memory().map_err(|e| StoreError::database(&path, e))?;
+        migrate(&path, &mut writer, schema)?;
+        Ok(Self { path, writer: prepared(writer), readers: None })
+    }
+
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
+        let Some(readers) = &self.readers else {
+            return read(&lock(&self.writer)).map_err(|e| self.failed(e));
+        };
+        let idle = lock(readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.reader().map_err(|e| self.failed(e))?,
+        };
+        let answer = read(&connection).map_err(|e| self.failed(e));
+        let mut idle = lock(readers);
+        if idle.len() < READERS {
+            idle.push(connection);
+        }
+        answer
+    }
+
+    /// Runs `write` in a transaction that is committed when it comes back with `Ok`.
+    pub(crate) fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> Sql<T>) -> Result<T> {
+        self.write_locked(&mut lock(&self.writer), write)
+    }
+
+    /// As [`write`](Self::write), for those who hold the writer longer than the transaction.
+    pub(crate) fn write_locked<T>(
+        &self,
+        writer: &mut Connection,
+        write: impl FnOnce(&Transaction<'_>) -> Sql<T>,
+    ) -> Result<T> {
+        let run = || -> Sql<T> {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let answer = write(&transaction)?;
+            transaction.commit()?;
+            Ok(answer)
+        };
+        run().map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Connection> {
+        lock(&self.writer)
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::database(&self.path, source)
+    }
+
+    fn reader(&self) -> Sql<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.execute_batch(
+            "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=134217728;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(connection)
+    }
+}
+
+fn prepared(writer: Connection) -> Mutex<Connection> {
+    writer.set_prepared_statement_cache_capacity(64);
+    Mutex::new(writer)
+}
+
+/// A panic in another thread leaves a rolled-back transaction, not a broken connection.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn migrate(path: &Path, connection: &mut Connection, schema: &Schema) -> Result<()> {
+    let failed = |source| StoreError::database(path, source);
+    let version: u32 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let version = version as usize;
+    if version > schema.migrations.len() {
+        return Err(StoreError::Unreadable {
+            path: path.to_owned(),
+            what: format!(
+                "schema version {version}, known up to {}; use a newer version",
+                schema.migrations.len()
+            ),
+        });
+    }
+    if version == schema.migrations.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction().map_err(failed)?;
+    for statements in &schema.migrations[version..] {
+        transaction.execute_batch(statements).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", schema.migrations.len() as u32)
+        .and_then(|()| transaction.commit())
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_add_and_newer_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let one = Schema { migrations: &["CREATE TABLE a(x)"], synchronous: "NORMAL" };
+        let two = Schema { migrations: &["CREATE TABLE a(x)", "CREATE TABLE b(x)"], ..one };
+        drop(Database::open(&path, &one).unwrap());
+        let db = Database::open(&path, &two).unwrap();
+        let tables: i64 = db
+            .read(|c| c.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)))
+            .unwrap();
+        assert_eq!(tables, 2);
+        drop(db);
+        let error = Database::open(&path, &one).unwrap_err();
+        assert!(error.to_string().contains("schema version 2"), "{error}");
+    }
+}

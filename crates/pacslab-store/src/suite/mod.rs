@@ -1,1 +1,25 @@
-//! Contract suites: what every implementation of a seam must do.
+//! Contract suites: what every implementation of a seam must do, as functions that panic.
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
+
+mod desk;
+
+pub use desk::desk;
+
+/// A failure of a contract names the step that failed.
+trait Must<T> {
+    fn must(self, step: &str) -> T;
+}
+
+impl<T, E: std::fmt::Display> Must<T> for Result<T, E> {
+    #[track_caller]
+    fn must(self, step: &str) -> T {
+        self.unwrap_or_else(|error| panic!("{step}: {error}"))
+    }
+}
+
+impl<T> Must<T> for Option<T> {
+    #[track_caller]
+    fn must(self, step: &str) -> T {
+        self.unwrap_or_else(|| panic!("{step}: nothing"))
+    }
+}
