@@ -1,0 +1,25 @@
+//! Why a frame cannot be shown.
+
+use pacslab_model::Tag;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the object has no pixel data (7fe0,0010): it is a document or another kind of object")]
+    NoPixels,
+    #[error("frame {wanted} does not exist: the object has {frames}; frames count from 1")]
+    NoSuchFrame { wanted: usize, frames: usize },
+    #[error("pixels in {0} cannot be shown: ask for an uncompressed transfer syntax")]
+    Unsupported(String),
+    #[error("{tag} {name} is missing, so the pixels cannot be read")]
+    Missing { tag: Tag, name: &'static str },
+    #[error("{name} is {value}, but must be {wanted}")]
+    Value { name: &'static str, value: String, wanted: &'static str },
+    #[error("photometric interpretation '{0}' cannot be shown")]
+    Photometric(String),
+    #[error("an image of {columns} x {rows} pixels is larger than the limit of {limit} pixels")]
+    Large { columns: u32, rows: u32, limit: u64 },
+    #[error("pixel data ends early: frame {frame} needs {needed} bytes, {present} are there")]
+    Short { frame: usize, needed: u64, present: u64 },
+    #[error("the image could not be encoded as {format}: {reason}")]
+    Encoding { format: &'static str, reason: String },
+}
