@@ -12,6 +12,7 @@ use crate::ingest::{Committer, IngestError, Job, Note, Origin, Receipt, Writer, 
 
 /// What an archive is made of.
 #[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "clocks and sinks are trait objects")]
 pub struct Parts {
     pub blobs: Arc<dyn Blobs>,
     pub index: Arc<dyn Index>,

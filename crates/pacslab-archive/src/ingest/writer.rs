@@ -45,8 +45,10 @@ impl Writer {
     /// The disk is full or fails, for data sets that no longer fit in memory.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
         self.length += bytes.len();
-        if self.segment.is_none() && self.length <= IN_MEMORY {
-            self.buffer.extend_from_slice(bytes);
+        let room = if self.segment.is_none() { IN_MEMORY - self.buffer.len() } else { 0 };
+        let (gathered, rest) = bytes.split_at(room.min(bytes.len()));
+        self.buffer.extend_from_slice(gathered);
+        if rest.is_empty() {
             return Ok(());
         }
         off_the_reactor(|| {
@@ -60,8 +62,8 @@ impl Writer {
                     none.insert(segment)
                 }
             };
-            segment.write(bytes)?;
-            self.hash.update(bytes);
+            segment.write(rest)?;
+            self.hash.update(rest);
             Ok(())
         })
     }
