@@ -1,2 +1,43 @@
-//! A radiology department in one binary.
-fn main() {}
+//! `pacslab`: a radiology department in one binary.
+//!
+//! Reads the command line, gathers the configuration, runs one command ([`cmd`]) and turns its
+//! result into messages and an exit code ([`exit`]). The department itself, what listens where,
+//! is put together in [`department`].
+
+mod client;
+mod clock;
+mod cmd;
+mod config;
+mod department;
+mod exit;
+mod http;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cmd::Cli::parse();
+    let output = output::Output::new(cli.global.json);
+    match run(cli, &output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: cmd::Cli, output: &output::Output) -> exit::Result {
+    let Some(command) = cli.command else {
+        output.text(cmd::FIRST_STEPS);
+        return Ok(exit::Exit::Done);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(command.workers())
+        .enable_all()
+        .build()
+        .map_err(|error| exit::Failure::failed(format!("no threads to work with: {error}")))?;
+    runtime.block_on(command.run(&cmd::Context::new(cli.global, output)))
+}

@@ -1,0 +1,124 @@
+//! Whom a client command talks to: common options and how they become an address.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use pacslab_model::AeTitle;
+
+use crate::config::{Config, Peer, read_address, read_duration};
+use crate::exit::{Failure, Result};
+
+/// The PACS that a command talks to.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "The PACS")]
+pub(crate) struct PeerArgs {
+    /// The PACS: AET@host:port, host:port, or a name from [peers]
+    #[arg(long, value_name = "PEER")]
+    pub(crate) pacs: Option<String>,
+    /// Its host [default: 127.0.0.1]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Its DICOM port [default: 4242]
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Its AE title, the called title [default: PACSLAB]
+    #[arg(long, value_name = "TITLE")]
+    pub(crate) aet: Option<AeTitle>,
+    /// Our AE title, the calling title [default: PYMOD1]
+    #[arg(long, value_name = "TITLE")]
+    pub(crate) calling: Option<AeTitle>,
+    /// How long an answer may take [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Everything that is needed to open an association.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) peer: Peer,
+    pub(crate) calling: AeTitle,
+    pub(crate) timeout: Duration,
+}
+
+impl PeerArgs {
+    pub(crate) fn resolve(&self, config: &Config) -> Result<Target> {
+        let named = self.pacs.as_deref().unwrap_or(&config.client.pacs);
+        let mut peer = match named {
+            "" => embedded(config),
+            name => named_peer(name, config)?,
+        };
+        if let Some(host) = &self.host {
+            peer.host.clone_from(host);
+        }
+        if let Some(port) = self.port {
+            peer.port = port;
+        }
+        if let Some(aet) = &self.aet {
+            peer.aet = aet.clone();
+        }
+        Ok(Target {
+            peer,
+            calling: self.calling.clone().unwrap_or_else(|| config.modality.aet.clone()),
+            timeout: self.timeout.unwrap_or(config.client.timeout),
+        })
+    }
+}
+
+fn embedded(config: &Config) -> Peer {
+    let host = reachable(config.dicom.bind);
+    Peer { aet: config.dicom.aet.clone(), host, port: config.dicom.port }
+}
+
+/// The address at which something that listens on `bind` is reached from this computer.
+pub(crate) fn reachable(bind: IpAddr) -> String {
+    if bind.is_unspecified() { "127.0.0.1".to_owned() } else { bind.to_string() }
+}
+
+/// `AET@host:port`, `host:port` or a name of `[peers]`.
+fn named_peer(text: &str, config: &Config) -> Result<Peer> {
+    if let Some(peer) = config.peers.get(text) {
+        return Ok(peer.clone());
+    }
+    let wrong = |why: String| {
+        let known: Vec<&str> = config.peers.keys().map(String::as_str).collect();
+        Failure::usage(format!("no PACS can be read from '{text}': {why}")).hint(format!(
+            "write AET@host:port, host:port, or a name from [peers] ({})",
+            known.join(", ")
+        ))
+    };
+    if text.contains('@') {
+        return text.parse().map_err(wrong);
+    }
+    let (host, port) = read_address(text).map_err(wrong)?;
+    Ok(Peer { aet: config.dicom.aet.clone(), host, port })
+}
+
+/// For clap: a duration option.
+pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
+    read_duration(text).ok_or_else(|| "a duration such as 500ms, 30s or 2m is expected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::from_values(&crate::config::Values::defaults(crate::config::KEYS)).unwrap()
+    }
+
+    fn resolve(args: PeerArgs) -> String {
+        args.resolve(&config()).map_or_else(|f| f.message, |target| target.peer.to_string())
+    }
+
+    #[test]
+    fn peers_come_from_many_places() {
+        assert_eq!(resolve(PeerArgs::default()), "PACSLAB@127.0.0.1:4242");
+        let pacs = |text: &str| PeerArgs { pacs: Some(text.into()), ..PeerArgs::default() };
+        assert_eq!(resolve(pacs("ORTHANC@pacs:104")), "ORTHANC@pacs:104");
+        assert_eq!(resolve(pacs("pacs:104")), "PACSLAB@pacs:104");
+        assert_eq!(resolve(pacs("PYNETSCP")), "PYNETSCP@127.0.0.1:11112");
+        assert!(resolve(pacs("nowhere")).contains("'nowhere'"));
+        let port = PeerArgs { port: Some(11113), ..pacs("PYNETSCP") };
+        assert_eq!(resolve(port), "PYNETSCP@127.0.0.1:11113");
+    }
+}

@@ -1,0 +1,18 @@
+//! `pacslab echo`
+
+use crate::cmd::{Context, Example, help};
+use crate::exit::{Failure, Result};
+
+/// Ask whether a peer answers (C-ECHO)
+#[derive(Debug, clap::Args)]
+#[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
+pub(crate) struct Args {}
+
+impl crate::cmd::Run for Args {
+    const EXAMPLES: &[Example] = &[("pacslab echo", "todo")];
+
+    async fn run(self, context: &Context<'_>) -> Result {
+        let _ = context;
+        Err(Failure::failed("pacslab echo is not part of this build yet"))
+    }
+}

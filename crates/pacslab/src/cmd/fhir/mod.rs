@@ -1,0 +1,29 @@
+//! `pacslab fhir …`
+
+use crate::cmd::{Context, Example};
+use crate::exit::Result;
+
+/// Export studies as FHIR resources
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+crate::cmd::commands! {
+    Command {
+        export: Export,
+    }
+}
+
+impl super::Run for Args {
+    const EXAMPLES: &[Example] = &[];
+
+    async fn run(self, context: &Context<'_>) -> Result {
+        self.command.run(context).await
+    }
+
+    fn examples() -> Vec<Example> {
+        Command::examples()
+    }
+}

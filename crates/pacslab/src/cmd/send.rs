@@ -1,0 +1,18 @@
+//! `pacslab send`
+
+use crate::cmd::{Context, Example, help};
+use crate::exit::{Failure, Result};
+
+/// Send files to a PACS (C-STORE)
+#[derive(Debug, clap::Args)]
+#[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
+pub(crate) struct Args {}
+
+impl crate::cmd::Run for Args {
+    const EXAMPLES: &[Example] = &[("pacslab send", "todo")];
+
+    async fn run(self, context: &Context<'_>) -> Result {
+        let _ = context;
+        Err(Failure::failed("pacslab send is not part of this build yet"))
+    }
+}

@@ -1,0 +1,18 @@
+//! `pacslab worklist list`
+
+use crate::cmd::{Context, Example, help};
+use crate::exit::{Failure, Result};
+
+/// List the worklist folder
+#[derive(Debug, clap::Args)]
+#[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
+pub(crate) struct Args {}
+
+impl crate::cmd::Run for Args {
+    const EXAMPLES: &[Example] = &[("pacslab worklist list", "todo")];
+
+    async fn run(self, context: &Context<'_>) -> Result {
+        let _ = context;
+        Err(Failure::failed("pacslab worklist list is not part of this build yet"))
+    }
+}

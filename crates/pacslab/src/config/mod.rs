@@ -1,0 +1,136 @@
+//! The configuration: every key declared once, below. Names, documentation, `config show` and
+//! `docs/configuration.md` follow from the declaration.
+//!
+//! Values come in layers, later ones win: defaults, `pacslab.toml`, environment
+//! (`PACSLAB__SECTION__KEY`), flags. Each value remembers where it came from, and a key that
+//! does not exist is an error that names the nearest one that does (invariant 10).
+
+mod declare;
+#[cfg(test)]
+mod docs;
+mod env;
+mod file;
+mod nearest;
+mod value;
+mod values;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pacslab_model::AeTitle;
+
+pub(crate) use declare::KeyInfo;
+pub(crate) use value::{LogLevel, Peer, Secret, StorageKind, read_address, read_duration};
+pub(crate) use values::{Entry, Origin, Values};
+
+declare::config! {
+    /// The DICOM door of the embedded PACS.
+    dicom: Dicom {
+        /// AE title of the embedded PACS; other called titles are accepted as well.
+        aet: AeTitle = "PACSLAB",
+        /// Address to listen on; 0.0.0.0 lets other computers in.
+        bind: IpAddr = "127.0.0.1",
+        /// TCP port; 0 takes a free one.
+        port: u16 = "4242",
+        /// Longest PDU that is received, in bytes.
+        max_pdu: u32 = "131072",
+        /// Associations at a time; further ones are rejected (transient, local limit exceeded).
+        max_associations: usize = "100",
+        /// How long a peer may take to open an association.
+        association_timeout: Duration = "30s",
+        /// How long an open association may stay silent.
+        idle_timeout: Duration = "60s",
+    }
+    /// The HTTP door: pages, REST, DICOMweb, FHIR.
+    http: Http {
+        /// Address to listen on.
+        bind: IpAddr = "127.0.0.1",
+        /// TCP port; 0 takes a free one.
+        port: u16 = "8042",
+        /// Name for the login.
+        user: String = "orthanc",
+        /// Password for the login.
+        password: Secret = "orthanc",
+    }
+    /// The HL7 door (MLLP).
+    mllp: Mllp {
+        /// Address to listen on.
+        bind: IpAddr = "127.0.0.1",
+        /// TCP port; 0 takes a free one.
+        port: u16 = "2575",
+    }
+    /// Where the embedded PACS keeps things.
+    storage: Storage {
+        /// The data folder.
+        dir: PathBuf = "data",
+        /// `pack`: on disk; `memory`: gone at the end.
+        kind: StorageKind = "pack",
+    }
+    /// The modality worklist.
+    worklist: Worklist {
+        /// Folder of the `.wl` files; Orthanc or DCMTK may serve the same folder.
+        dir: PathBuf = "worklists",
+        /// How often the folder is looked through where it cannot be watched.
+        poll: Duration = "1s",
+    }
+    /// The simulated scanner.
+    modality: Modality {
+        /// Its AE title: the calling title of all commands that talk to a PACS.
+        aet: AeTitle = "PYMOD1",
+        /// Where `acquire` writes images.
+        out: PathBuf = "data/samples",
+    }
+    /// `pacslab receive`: takes in what a PACS sends.
+    receiver: Receiver {
+        /// Its AE title.
+        aet: AeTitle = "PYNETSCP",
+        /// Address to listen on.
+        bind: IpAddr = "127.0.0.1",
+        /// TCP port; 0 takes a free one.
+        port: u16 = "11112",
+        /// Where it writes files.
+        dir: PathBuf = "data/inbox",
+    }
+    /// Whom the client commands talk to.
+    client: Client {
+        /// The PACS as `AET@host:port`; empty means the embedded one.
+        pacs: String = "",
+        /// The HL7 receiver as `host:port`; empty means the embedded one.
+        hl7: String = "",
+        /// The address of the HTTP door, as `http://host:port`; empty means the embedded one.
+        http: String = "",
+        /// How long an answer may take.
+        timeout: Duration = "30s",
+    }
+    /// What is logged.
+    log: Log {
+        /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
+        level: LogLevel = "info",
+    }
+}
+
+/// The configuration and where each value came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) values: Values,
+}
+
+/// Gathers all layers. `flags` are the last: what was typed wins.
+///
+/// # Errors
+/// An unknown key, a value of the wrong kind, an unreadable file; each names its place.
+pub(crate) fn load(
+    file: Option<&std::path::Path>,
+    flags: impl IntoIterator<Item = Entry>,
+) -> crate::exit::Result<Loaded> {
+    let mut values = Values::defaults(KEYS);
+    values.apply(file::read(file)?)?;
+    values.apply(env::read())?;
+    values.apply(flags)?;
+    Ok(Loaded { config: Config::from_values(&values)?, values })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The kinds of values. Each reads itself from text, whichever layer the text came from.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use pacslab_model::AeTitle;
+
+/// A type that a configuration key may have.
+pub(crate) trait Setting: Sized {
+    /// What a value looks like, for messages and documentation.
+    const KIND: &'static str;
+    const SECRET: bool = false;
+    const QUOTED: bool = true;
+
+    /// Reads a value; the error says what is wrong with it.
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+impl Setting for String {
+    const KIND: &'static str = "text";
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Setting for PathBuf {
+    const KIND: &'static str = "path";
+    fn read(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("a path is expected".into()) } else { Ok(text.into()) }
+    }
+}
+
+impl Setting for AeTitle {
+    const KIND: &'static str = "AE title";
+    fn read(text: &str) -> Result<Self, String> {
+        Self::new(text).map_err(|error| error.to_string())
+    }
+}
+
+impl Setting for IpAddr {
+    const KIND: &'static str = "IP address";
+    fn read(text: &str) -> Result<Self, String> {
+        let text = if text == "localhost" { "127.0.0.1" } else { text };
+        text.parse().map_err(|_| "an IP address such as 127.0.0.1 or 0.0.0.0 is expected".into())
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty),*) => { $(
+        impl Setting for $type {
+            const KIND: &'static str = "number";
+            const QUOTED: bool = false;
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| {
+                    format!("a whole number from {} to {} is expected", Self::MIN, Self::MAX)
+                })
+            }
+        }
+    )* };
+}
+numbers!(u16, u32, usize);
+
+impl Setting for Duration {
+    const KIND: &'static str = "duration";
+    fn read(text: &str) -> Result<Self, String> {
+        read_duration(text).ok_or_else(|| "a duration such as 500ms, 30s or 2m is expected".into())
+    }
+}
+
+/// `500ms`, `30s`, `10m`, `2h`, `1d`; a bare number counts seconds.
+pub(crate) fn read_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u64 = text[..text.len() - unit.len()].parse().ok()?;
+    let millis: u64 = match unit.trim() {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+/// A word that stays out of logs and of `config show`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("********")
+    }
+}
+
+impl Setting for Secret {
+    const KIND: &'static str = "text";
+    const SECRET: bool = true;
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// How the archive keeps instances.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StorageKind {
+    Pack,
+    Memory,
+}
+
+impl Setting for StorageKind {
+    const KIND: &'static str = "pack or memory";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "pack" => Ok(Self::Pack),
+            "memory" => Ok(Self::Memory),
+            _ => Err("pack or memory is expected".into()),
+        }
+    }
+}
+
+/// From which importance on things are logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LogLevel(pub(crate) tracing::level_filters::LevelFilter);
+
+impl Setting for LogLevel {
+    const KIND: &'static str = "level";
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| "off, error, warn, info, debug or trace is expected".into())
+    }
+}
+
+/// An application entity and where it listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Peer {
+    pub(crate) aet: AeTitle,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    /// `AET@host:port`; an IPv6 address stands in brackets.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (aet, address) = text.split_once('@').ok_or("AET@host:port is expected")?;
+        let (host, port) = read_address(address)?;
+        let aet = AeTitle::new(aet).map_err(|error| error.to_string())?;
+        Ok(Self { aet, host, port })
+    }
+}
+
+/// `host:port`
+pub(crate) fn read_address(text: &str) -> Result<(String, u16), String> {
+    let (host, port) = text.rsplit_once(':').ok_or("host:port is expected")?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Err("a host before the colon is expected".into());
+    }
+    let port = port.parse().map_err(|_| format!("'{port}' is no port: 1 to 65535"))?;
+    Ok((host.to_owned(), port))
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{}@{open}{}{close}:{}", self.aet, self.host, self.port)
+    }
+}
+
+impl Setting for Peer {
+    const KIND: &'static str = "AET@host:port";
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}

@@ -1,0 +1,322 @@
+//! A small HTTP/1.1 client over tokio: GET, basic authentication, bodies of known length, chunked
+//! or until the end. RFC 9110, RFC 9112.
+//!
+//! Only `http://`: what is asked is our own server or an Orthanc on the same network, and a full
+//! client would bring a TLS stack into a tree that has none. Bodies are read piece by piece, so
+//! that events can be followed while they happen.
+
+use std::time::Duration;
+
+use base64::Engine;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::exit::{Failure, Result};
+
+/// Headers longer than this are nobody's.
+const MAX_HEAD: u64 = 64 * 1024;
+/// A body that is collected whole; events are followed piece by piece instead.
+const MAX_BODY: usize = 256 * 1024 * 1024;
+
+/// A server and how to log in.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    host: String,
+    port: u16,
+    /// Path in front of all paths, without a slash at its end.
+    base: String,
+    authorization: Option<String>,
+    timeout: Duration,
+}
+
+impl Server {
+    /// `url` as `http://host[:port][/path]`, `login` as `user:password`.
+    pub(crate) fn new(url: &str, login: Option<&str>, timeout: Duration) -> Result<Self> {
+        let wrong = |why: &str| Failure::usage(format!("'{url}' is no usable address: {why}"));
+        let rest = match url.split_once("://") {
+            Some(("http", rest)) => rest,
+            Some((scheme, _)) => {
+                return Err(wrong(&format!("{scheme}:// is not spoken"))
+                    .hint("use http://, e.g. http://localhost:8042, on a network that you trust"));
+            }
+            None => url,
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let has_port = authority.rsplit(':').next().is_some_and(|p| p.parse::<u16>().is_ok());
+        let full = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let (host, port) = crate::config::read_address(&full).map_err(|why| wrong(&why))?;
+        if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(wrong("a host has no spaces"));
+        }
+        let base = path.trim_end_matches('/');
+        Ok(Self {
+            host,
+            port,
+            base: if base.is_empty() { String::new() } else { format!("/{base}") },
+            authorization: login.map(|login| base64::prelude::BASE64_STANDARD.encode(login)),
+            timeout,
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}:{}{}", self.host, self.port, self.base)
+    }
+
+    /// The whole body; anything but 200 to 299 is a failure.
+    pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Vec<u8>> {
+        let mut body = self.open(path, accept).await?;
+        let mut all = Vec::new();
+        while let Some(piece) = timeout(self.timeout, body.next())
+            .await
+            .map_err(|_| self.silent(path))?
+            .map_err(|error| self.broken(path, &error))?
+        {
+            all.extend_from_slice(&piece);
+            if all.len() > MAX_BODY {
+                let limit = MAX_BODY >> 20;
+                return Err(Failure::failed(format!("{path} is longer than {limit} MiB")));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Sends the request and reads the head of the answer; the body is left to the caller.
+    pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<Body> {
+        let connect = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = timeout(self.timeout, connect).await.map_err(|_| self.silent(path))?.map_err(
+            |error| {
+                Failure::network(format!("no connection to {}: {error}", self.url()))
+                    .hint("is `pacslab serve` running? start it, or name the server")
+            },
+        )?;
+        let exchange = self.exchange(stream, path, accept);
+        let (status, reason, mut body) = timeout(self.timeout, exchange)
+            .await
+            .map_err(|_| self.silent(path))?
+            .map_err(|error| self.broken(path, &error))?;
+        match status {
+            200..=299 => Ok(body),
+            401 => Err(Failure::failed(format!("{} wants a login for {path}", self.url()))
+                .hint("give one with --user NAME:PASSWORD")),
+            _ => {
+                let why = timeout(self.timeout, body.next()).await;
+                let why = why.ok().and_then(std::result::Result::ok).flatten().unwrap_or_default();
+                let why = crate::output::printable(&String::from_utf8_lossy(&why));
+                let why: String = why.chars().take(200).collect();
+                let text = format!("{} answered {status} {reason} to {path}", self.url());
+                Err(Failure::failed(if why.is_empty() { text } else { format!("{text}: {why}") }))
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mut stream: TcpStream,
+        path: &str,
+        accept: &str,
+    ) -> std::io::Result<(u16, String, Body)> {
+        let authorization = match &self.authorization {
+            Some(word) => format!("Authorization: Basic {word}\r\n"),
+            None => String::new(),
+        };
+        let request = format!(
+            "GET {}{path} HTTP/1.1\r\nHost: {}:{}\r\nAccept: {accept}\r\n{authorization}\
+             User-Agent: pacslab/{}\r\nConnection: close\r\n\r\n",
+            self.base,
+            self.host,
+            self.port,
+            env!("CARGO_PKG_VERSION"),
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut reader = BufReader::new(stream);
+        let mut head = (&mut reader).take(MAX_HEAD);
+        let status_line = line(&mut head).await?;
+        let mut words = status_line.splitn(3, ' ');
+        let status = match (words.next(), words.next().map(str::parse)) {
+            (Some(version), Some(Ok(status))) if version.starts_with("HTTP/1.") => status,
+            _ => return Err(invalid(format!("'{status_line}' is no status line of HTTP/1.1"))),
+        };
+        let reason = words.next().unwrap_or_default().to_owned();
+        let mut length = Length::UntilEnd;
+        loop {
+            let field = line(&mut head).await?;
+            if field.is_empty() {
+                break;
+            }
+            let (name, value) = field.split_once(':').unwrap_or((&field, ""));
+            let value = value.trim();
+            if name.eq_ignore_ascii_case("transfer-encoding") {
+                length = Length::Chunked;
+            } else if name.eq_ignore_ascii_case("content-length") && length == Length::UntilEnd {
+                let count =
+                    value.parse().map_err(|_| invalid(format!("Content-Length {value}")))?;
+                length = Length::Known(count);
+            }
+        }
+        Ok((status, reason, Body { reader, length }))
+    }
+
+    fn silent(&self, path: &str) -> Failure {
+        let seconds = self.timeout.as_secs_f32();
+        Failure::network(format!("{} said nothing to {path} for {seconds} s", self.url()))
+    }
+
+    fn broken(&self, path: &str, error: &std::io::Error) -> Failure {
+        Failure::network(format!("the answer of {} to {path} broke off: {error}", self.url()))
+    }
+}
+
+/// A body that is still arriving.
+#[derive(Debug)]
+pub(crate) struct Body {
+    reader: BufReader<TcpStream>,
+    length: Length,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Known(u64),
+    Chunked,
+    UntilEnd,
+    Over,
+}
+
+impl Body {
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        match self.length {
+            Length::Over | Length::Known(0) => Ok(None),
+            Length::Known(left) => {
+                let piece = self.piece(left).await?;
+                self.length = Length::Known(left - piece.len() as u64);
+                if piece.is_empty() {
+                    return Err(invalid(format!("{left} bytes are missing at the end")));
+                }
+                Ok(Some(piece))
+            }
+            Length::UntilEnd => {
+                let piece = self.piece(64 * 1024).await?;
+                Ok((!piece.is_empty()).then_some(piece))
+            }
+            Length::Chunked => {
+                let size = line(&mut (&mut self.reader).take(MAX_HEAD)).await?;
+                let digits = size.split(';').next().unwrap_or_default().trim();
+                let size = usize::from_str_radix(digits, 16)
+                    .ok()
+                    .filter(|size| *size <= MAX_BODY)
+                    .ok_or_else(|| invalid(format!("'{digits}' is no size of a chunk")))?;
+                let mut chunk = Vec::new();
+                (&mut self.reader).take(size as u64).read_to_end(&mut chunk).await?;
+                if chunk.len() < size {
+                    return Err(invalid("a chunk is cut short".to_owned()));
+                }
+                line(&mut (&mut self.reader).take(MAX_HEAD)).await?;
+                if size == 0 {
+                    self.length = Length::Over;
+                    return Ok(None);
+                }
+                Ok(Some(chunk))
+            }
+        }
+    }
+
+    async fn piece(&mut self, most: u64) -> std::io::Result<Vec<u8>> {
+        let mut piece = Vec::with_capacity(most.min(64 * 1024) as usize);
+        (&mut self.reader).take(most).read_buf(&mut piece).await?;
+        Ok(piece)
+    }
+}
+
+/// One line without its end.
+async fn line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    reader.read_until(b'\n', &mut text).await?;
+    if text.last() != Some(&b'\n') {
+        return Err(invalid("a line without end".to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
+fn invalid(why: String) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, why)
+}
+
+/// Percent-encoding of one value in a query. RFC 3986 2.1.
+pub(crate) fn encode(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text += &format!("%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request with `answer` and returns the request.
+    async fn ask(answer: &'static str) -> (Result<Vec<u8>>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/base/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let n = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request[..n].to_vec()).unwrap()
+        });
+        let client = Server::new(&url, Some("a:b"), Duration::from_secs(5)).unwrap();
+        let result = client.get("/studies?x=1", "application/json").await;
+        (result, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn bodies_of_all_lengths_are_read() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\nhello",
+        ] {
+            let (result, request) = ask(answer).await;
+            assert_eq!(result.unwrap(), b"hello", "{answer}");
+            assert!(request.starts_with("GET /base/studies?x=1 HTTP/1.1\r\n"), "{request}");
+            assert!(request.contains("Authorization: Basic YTpi\r\n"), "{request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_and_broken_answers_are_told() {
+        let cases = [
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nno such", "404 Not Found"),
+            ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "login"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", "broke off"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no size of a chunk"),
+            ("SSH-2.0-OpenSSH\r\n", "no status line"),
+            ("", "broke off"),
+        ];
+        for (answer, word) in cases {
+            let error = ask(answer).await.0.unwrap_err();
+            assert!(error.message.contains(word), "{answer}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn addresses_and_values_are_checked() {
+        let url = |text| Server::new(text, None, Duration::from_secs(1)).map(|s| s.url());
+        assert_eq!(
+            url("http://localhost:8042/dicom-web/").unwrap(),
+            "http://localhost:8042/dicom-web"
+        );
+        assert_eq!(url("localhost:8042").unwrap(), "http://localhost:8042");
+        assert_eq!(url("http://pacs").unwrap(), "http://pacs:80");
+        assert!(url("https://pacs").unwrap_err().hint.is_some());
+        assert_eq!(encode("A B&c/ä"), "A%20B%26c%2F%C3%A4");
+    }
+}

@@ -1,0 +1,162 @@
+//! What goes to the terminal: tables for people, JSON for machines, errors with what to do next.
+//!
+//! Results go to standard output; progress, remarks and errors go to standard error, so that
+//! `--json` output can be piped as it is. Colours and bars appear on terminals only.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// `--json` was given.
+    pub(crate) json: bool,
+    terminal: bool,
+    error_terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            terminal: io::stdout().is_terminal(),
+            error_terminal: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Text as it is, to standard output.
+    pub(crate) fn text(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            // `pacslab … | head`: the reader has enough, nobody is left to tell
+            std::process::exit(0);
+        }
+    }
+
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        // a failing standard output leaves no way to say so
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    pub(crate) fn line(&self, text: impl AsRef<str>) {
+        self.text(&format!("{}\n", text.as_ref()));
+    }
+
+    /// A line for people only: nothing with `--json`.
+    pub(crate) fn say(&self, text: impl AsRef<str>) {
+        if !self.json {
+            self.line(text);
+        }
+    }
+
+    /// One JSON document on one line.
+    pub(crate) fn json(&self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.line(text),
+            Err(error) => self.remark(&format!("this result has no JSON form: {error}")),
+        }
+    }
+
+    /// A remark beside the result, to standard error.
+    pub(crate) fn remark(&self, text: &str) {
+        self.labelled("note", AnsiColor::Cyan, text);
+    }
+
+    pub(crate) fn warning(&self, text: &str) {
+        self.labelled("warning", AnsiColor::Yellow, text);
+    }
+
+    /// `error: …` and `hint: …`, to standard error; with `--json` one object instead.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if self.json {
+            let object = serde_json::json!({
+                "error": failure.message, "hint": failure.hint, "exit": failure.exit as u8,
+            });
+            let _ = writeln!(io::stderr().lock(), "{object}");
+            return;
+        }
+        self.labelled("error", AnsiColor::Red, &failure.message);
+        if let Some(hint) = &failure.hint {
+            self.labelled("hint", AnsiColor::Green, hint);
+        }
+    }
+
+    /// Rows under headings; `none` when there are no rows.
+    pub(crate) fn table(&self, headings: &[&str], rows: Vec<Vec<String>>, none: &str) {
+        if rows.is_empty() {
+            self.line(none);
+            return;
+        }
+        self.line(render(headings, rows, self.width()));
+    }
+
+    /// Whether progress bars make sense.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.error_terminal && !self.json
+    }
+
+    fn labelled(&self, label: &str, color: AnsiColor, text: &str) {
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        let mut err = io::stderr().lock();
+        // a failing standard error leaves no way to say so
+        let _ = if self.error_terminal {
+            writeln!(err, "{style}{label}{style:#}: {text}")
+        } else {
+            writeln!(err, "{label}: {text}")
+        };
+    }
+
+    /// Columns of the terminal; `None`: not a terminal, lines may be as long as they need.
+    fn width(&self) -> Option<u16> {
+        self.terminal.then(|| terminal_size::terminal_size().map_or(100, |(width, _)| width.0))
+    }
+}
+
+/// Columns without frames, so that output can be cut and pasted.
+fn render(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(headings.iter().map(|h| h.to_uppercase()));
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    // characters that would move the cursor come from peers and stay out of the terminal
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| printable(&cell))));
+    let columns = headings.len();
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index + 1 == columns { 0 } else { 2 }));
+    }
+    let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    text.join("\n")
+}
+
+/// The text with control characters replaced.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_plain_columns() {
+        let rows = vec![vec!["ACC1001".into(), "DOE^JANE".into()], vec!["A".into(), "".into()]];
+        let text = render(&["accession", "patient"], rows, None);
+        assert_eq!(text, "ACCESSION  PATIENT\nACC1001    DOE^JANE\nA");
+    }
+
+    #[test]
+    fn tables_keep_to_the_width_and_peers_cannot_move_the_cursor() {
+        let text =
+            render(&["a"], vec![vec!["word ".repeat(40)], vec!["\u{1b}[2J".into()]], Some(40));
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
+        assert!(!text.contains('\u{1b}'));
+    }
+}
