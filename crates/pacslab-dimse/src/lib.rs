@@ -1,1 +1,29 @@
 //! The wire half of the DICOM network: PDUs, associations, DIMSE messages, services.
+//!
+//! Bottom up: [`pdu`] (bytes ↔ PDUs) and [`message`] (bytes ↔ command sets) know no sockets;
+//! [`fsm`] is the table of PS3.8 9.2; [`Association`] is both ends of an association;
+//! [`serve`] accepts them and [`Association::connect`] opens them; [`service`] has one file for
+//! each DIMSE service.
+
+pub mod association;
+mod connect;
+pub mod context;
+mod error;
+pub mod events;
+pub mod fsm;
+pub mod message;
+pub mod negotiate;
+pub mod pdu;
+pub mod server;
+pub mod service;
+pub mod status;
+mod wire;
+
+pub use association::{Association, AssociationInfo, Data, Timeouts};
+pub use connect::{Remote, Requestor};
+pub use context::{Context, Proposal, choose_contexts};
+pub use error::{Error, Refusal};
+pub use negotiate::{Acceptance, Acceptor, Decision, Offer, Roles, Syntaxes, negotiate};
+pub use server::{BoxFuture, Handler, ServerConfig, ServerLimits, refuse, serve};
+pub use status::{Status, StatusReply};
+pub use wire::Stream;

@@ -1,0 +1,159 @@
+//! Presentation contexts: what was agreed on, and what to propose for a set of files.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use pacslab_model::{Uid, uids};
+
+use crate::error::Refusal;
+use crate::pdu::{AssociateAc, ContextOutcome, ProposedContext, RoleSelection};
+
+/// A presentation context that both sides accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Context {
+    pub id: u8,
+    pub abstract_syntax: Uid,
+    pub transfer_syntax: Uid,
+}
+
+/// The most contexts one association can have: the odd numbers of a byte.
+pub const MAX_CONTEXTS: usize = 128;
+
+/// What one association is to be about.
+#[derive(Clone, Debug, Default)]
+pub struct Proposal {
+    pub contexts: Vec<ProposedContext>,
+    pub roles: Vec<RoleSelection>,
+    pub extended: Vec<crate::pdu::ExtendedNegotiation>,
+    pub identity: Option<crate::pdu::UserIdentity>,
+}
+
+impl Proposal {
+    /// One context for a SOP class, with the transfer syntaxes that every application has.
+    pub fn of(abstract_syntax: &str) -> Self {
+        let syntaxes = [uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE];
+        Self::from(vec![ProposedContext {
+            id: 1,
+            abstract_syntax: abstract_syntax.into(),
+            transfer_syntaxes: syntaxes.map(Uid::from).to_vec(),
+        }])
+    }
+}
+
+impl From<Vec<ProposedContext>> for Proposal {
+    fn from(contexts: Vec<ProposedContext>) -> Self {
+        Self { contexts, ..Self::default() }
+    }
+}
+
+/// The contexts that a set of files needs: one for each pair of SOP class and transfer syntax,
+/// because an acceptor picks one transfer syntax of a context. More than 128 pairs need several
+/// associations; pairs stand in the order of their first file.
+pub fn choose_contexts<C, T>(files: impl IntoIterator<Item = (C, T)>) -> Vec<Vec<ProposedContext>>
+where
+    C: AsRef<str>,
+    T: AsRef<str>,
+{
+    let mut seen = HashSet::new();
+    let mut pairs = Vec::new();
+    for (class, syntax) in files {
+        let pair = (Uid::from(class.as_ref()), Uid::from(syntax.as_ref()));
+        if seen.insert(pair.clone()) {
+            pairs.push(pair);
+        }
+    }
+    let context = |(at, (class, syntax)): (usize, &(Uid, Uid))| ProposedContext {
+        id: (2 * at + 1) as u8,
+        abstract_syntax: class.clone(),
+        transfer_syntaxes: vec![syntax.clone()],
+    };
+    pairs
+        .chunks(MAX_CONTEXTS)
+        .map(|chunk| chunk.iter().enumerate().map(context).collect())
+        .collect()
+}
+
+/// The contexts of an association, seen by its requestor or its acceptor.
+#[derive(Debug, Default)]
+pub(crate) struct Contexts {
+    accepted: Vec<Arc<Context>>,
+    refused: Vec<(Uid, ContextOutcome)>,
+    unanswered: Vec<Uid>,
+}
+
+impl Contexts {
+    pub(crate) fn new(proposed: &[ProposedContext], answer: &AssociateAc) -> Self {
+        let mut contexts = Self::default();
+        for proposal in proposed {
+            let class = proposal.abstract_syntax.clone();
+            match answer.contexts.iter().find(|result| result.id == proposal.id) {
+                None => contexts.unanswered.push(class),
+                Some(result) if result.result == ContextOutcome::Accepted => {
+                    // an answer without a transfer syntax is that of the only one proposed
+                    let transfer_syntax = match proposal.transfer_syntaxes.as_slice() {
+                        [only] if result.transfer_syntax.is_empty() => only.clone(),
+                        _ => result.transfer_syntax.clone(),
+                    };
+                    contexts.accepted.push(Arc::new(Context {
+                        id: proposal.id,
+                        abstract_syntax: class,
+                        transfer_syntax,
+                    }));
+                }
+                Some(result) => contexts.refused.push((class, result.result)),
+            }
+        }
+        contexts
+    }
+
+    pub(crate) fn accepted(&self) -> &[Arc<Context>] {
+        &self.accepted
+    }
+
+    pub(crate) fn by_id(&self, id: u8) -> Option<&Arc<Context>> {
+        self.accepted.iter().find(|context| context.id == id)
+    }
+
+    pub(crate) fn find(
+        &self,
+        abstract_syntax: &str,
+        transfer_syntax: Option<&str>,
+    ) -> Result<&Arc<Context>, Refusal> {
+        let of_class =
+            || self.accepted.iter().filter(|c| c.abstract_syntax.as_str() == abstract_syntax);
+        let fits =
+            |c: &&Arc<Context>| transfer_syntax.is_none_or(|ts| c.transfer_syntax.as_str() == ts);
+        if let Some(context) = of_class().find(fits) {
+            return Ok(context);
+        }
+        if let (Some(needed), Some(_)) = (transfer_syntax, of_class().next()) {
+            let accepted = of_class().map(|c| c.transfer_syntax.clone()).collect();
+            return Err(Refusal::OtherSyntax { needed: needed.into(), accepted });
+        }
+        if let Some((_, outcome)) =
+            self.refused.iter().find(|(uid, _)| uid.as_str() == abstract_syntax)
+        {
+            return Err(Refusal::Answered(*outcome));
+        }
+        Err(match self.unanswered.iter().any(|uid| uid.as_str() == abstract_syntax) {
+            true => Refusal::Unanswered,
+            false => Refusal::NotProposed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_proposed_once_and_split_over_associations() {
+        let few = choose_contexts([("1.2", "1.3"), ("1.2", "1.4"), ("1.2", "1.3")]);
+        assert_eq!(few.len(), 1);
+        assert_eq!(few[0].iter().map(|c| c.id).collect::<Vec<_>>(), [1, 3]);
+        let many = choose_contexts((0..300).map(|n| (format!("1.2.{n}"), "1.2.840.10008.1.2")));
+        assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [128, 128, 44]);
+        assert_eq!(many[1][127].id, 255);
+        assert!(choose_contexts(Vec::<(&str, &str)>::new()).is_empty());
+    }
+}

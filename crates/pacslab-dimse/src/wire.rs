@@ -1,0 +1,418 @@
+//! An association's end of the transport: buffers, the state machine, one PDU after the other.
+//!
+//! Nagle's algorithm together with delayed acknowledgements costs 40 ms per DIMSE message, so a
+//! message leaves in one write, and every read is preceded by a request for quick
+//! acknowledgements, which cures peers that write a message in two parts.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::error::Error;
+use crate::fsm::{self, Action, Event, Role, State};
+use crate::pdu::{
+    self, Abort, AssociateAc, AssociateRj, AssociateRq, HEADER, Header, Limits, Pdu, PduError, Pdv,
+};
+
+/// What an association runs over: TCP now, TLS over it later.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Called before every read.
+    fn before_read(&self) {}
+}
+
+impl Stream for TcpStream {
+    /// The kernel falls back to delayed acknowledgements by itself, hence each time anew.
+    #[cfg(target_os = "linux")]
+    fn before_read(&self) {
+        // an error costs speed, nothing else
+        let _ = socket2::SockRef::from(self).set_tcp_quickack(true);
+    }
+
+    // Elsewhere: the counterpart on Windows, SIO_TCP_SET_ACK_FREQUENCY, can only be set by
+    // WSAIoctl, which takes unsafe code; macOS acknowledges quickly enough by itself.
+}
+
+impl Stream for tokio::io::DuplexStream {}
+
+/// A PDU that the state machine let through.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Request(Box<AssociateRq>),
+    Accepted(Box<AssociateAc>),
+    Rejected(AssociateRj),
+    Data(Vec<Pdv>),
+    Release,
+    Released,
+}
+
+pub(crate) struct Wire {
+    stream: Box<dyn Stream>,
+    input: BytesMut,
+    output: Vec<u8>,
+    state: State,
+    role: Role,
+    limits: Limits,
+    /// How long the peer may take to accept what we write.
+    patience: Duration,
+    /// A write was begun and not ended: nothing can follow it.
+    cut: bool,
+    /// We sent an A-ABORT or A-ASSOCIATE-RJ.
+    hang_up: bool,
+}
+
+/// What is read at once, and the room that a small message needs.
+const READ: usize = 64 * 1024;
+/// Below this, copying is cheaper than a vectored write.
+const COPY: usize = 32 * 1024;
+/// Fragments in one vectored write.
+const BATCH: usize = 64;
+
+impl Wire {
+    pub(crate) fn new(
+        stream: Box<dyn Stream>,
+        role: Role,
+        max_pdu: u32,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            state: State::Sta1,
+            role,
+            limits: Limits::new(max_pdu),
+            patience,
+            cut: false,
+            hang_up: false,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Moves the state machine by an event of this side.
+    pub(crate) fn step(&mut self, event: Event) -> Result<Action, Error> {
+        let (state, action) = fsm::step(self.state, event).map_err(|_| Error::Over)?;
+        self.state = state;
+        Ok(action)
+    }
+
+    /// What has been read and not been used: to say what garbage looks like.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// The next PDU, all of which has to come within `limit`.
+    pub(crate) async fn receive(
+        &mut self,
+        during: &'static str,
+        limit: Duration,
+    ) -> Result<Incoming, Error> {
+        let mut deadline = None;
+        loop {
+            match self.take_pdu() {
+                Ok(Some(pdu)) => {
+                    if let Some(incoming) = self.on_pdu(pdu, during).await? {
+                        return Ok(incoming);
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(problem) => return Err(self.refuse(problem, during).await),
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limit);
+            match timeout_at(deadline, poll_fn(|cx| self.poll_fill(cx))).await {
+                Err(_) => {
+                    // Sta2 and Sta13 wait with ARTIM: no A-ABORT, the transport just closes
+                    if self.step(Event::ArtimExpired).is_err() {
+                        self.abort(Abort::USER).await;
+                    }
+                    return Err(Error::Timeout { during, after: limit });
+                }
+                Ok(Ok(0)) => {
+                    let _ = self.step(Event::TransportClosed);
+                    return Err(Error::Closed { during });
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(source)) => {
+                    let _ = self.step(Event::TransportClosed);
+                    return Err(Error::Io { during, source });
+                }
+            }
+        }
+    }
+
+    /// Reads what is there, with room for at least the PDU that has begun.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let begun = match Header::decode(&self.input, &self.limits) {
+            Ok(Some(header)) => (HEADER + header.length as usize).saturating_sub(self.input.len()),
+            _ => 0,
+        };
+        self.input.reserve(begun.max(READ));
+        self.stream.before_read();
+        // a fresh future each time: `read_buf` keeps nothing between polls
+        std::pin::pin!(self.stream.read_buf(&mut self.input)).poll(cx)
+    }
+
+    /// The next PDU if all of it has been read: its type and its body.
+    fn take_pdu(&mut self) -> Result<Option<(u8, Bytes)>, PduError> {
+        let Some(header) = Header::decode(&self.input, &self.limits)? else { return Ok(None) };
+        let length = HEADER + header.length as usize;
+        if self.input.len() < length {
+            return Ok(None);
+        }
+        let mut pdu = self.input.split_to(length).freeze();
+        Ok(Some((header.kind, pdu.split_off(HEADER))))
+    }
+
+    /// The body of the next PDU without taking it, if it is a P-DATA-TF and all of it is there.
+    pub(crate) fn peek_data(&self) -> Option<&[u8]> {
+        let header = Header::decode(&self.input, &self.limits).ok().flatten()?;
+        let body = self.input.get(HEADER..HEADER + header.length as usize)?;
+        (header.kind == pdu::kind::P_DATA).then_some(body)
+    }
+
+    /// Whether the next PDU is an A-ABORT.
+    pub(crate) fn abort_is_next(&self) -> bool {
+        self.input.first() == Some(&pdu::kind::ABORT)
+    }
+
+    /// `None`: the PDU was to be ignored.
+    async fn on_pdu(
+        &mut self,
+        (kind, body): (u8, Bytes),
+        during: &'static str,
+    ) -> Result<Option<Incoming>, Error> {
+        let pdu = match pdu::decode(kind, body) {
+            Ok(pdu) => pdu,
+            Err(problem) => return Err(self.refuse(problem, during).await),
+        };
+        let event = match &pdu {
+            Pdu::AssociateRq(rq) => {
+                Event::AssociateRqPdu { acceptable: rq.protocol_version & 1 == 1 }
+            }
+            Pdu::AssociateAc(_) => Event::AssociateAcPdu,
+            Pdu::AssociateRj(_) => Event::AssociateRjPdu,
+            Pdu::Data(_) => Event::DataPdu,
+            Pdu::ReleaseRq => Event::ReleaseRqPdu { role: self.role },
+            Pdu::ReleaseRp => Event::ReleaseRpPdu,
+            Pdu::Abort(_) => Event::AbortPdu,
+        };
+        let action = self.step(event)?;
+        Ok(Some(match (action, pdu) {
+            (Action::AE3, Pdu::AssociateAc(ac)) => Incoming::Accepted(Box::new(ac)),
+            (Action::AE4, Pdu::AssociateRj(rj)) => Incoming::Rejected(rj),
+            (Action::AE6, Pdu::AssociateRq(rq)) => {
+                if self.state == State::Sta13 {
+                    self.send(&Pdu::AssociateRj(AssociateRj::PROTOCOL_VERSION)).await?;
+                    let what = format!("protocol version 0x{:04x}", rq.protocol_version);
+                    return Err(Error::Protocol { what, during });
+                }
+                Incoming::Request(Box::new(rq))
+            }
+            (Action::DT2 | Action::AR6, Pdu::Data(pdvs)) => Incoming::Data(pdvs),
+            (Action::AR2 | Action::AR8, _) => Incoming::Release,
+            (Action::AR3 | Action::AR10, _) => Incoming::Released,
+            (Action::AA2 | Action::AA3, Pdu::Abort(abort)) => {
+                return Err(Error::Aborted { abort, during });
+            }
+            (Action::AA6, _) => return Ok(None),
+            // AA-1, AA-7, AA-8
+            (_, _) => {
+                let _ = self.send(&Pdu::Abort(Abort::UNEXPECTED_PDU)).await;
+                let what = format!("an unexpected {}", pdu::kind::name(kind));
+                return Err(Error::Protocol { what, during });
+            }
+        }))
+    }
+
+    /// Answers bytes that are no PDU.
+    async fn refuse(&mut self, problem: PduError, during: &'static str) -> Error {
+        if self.step(Event::InvalidPdu).is_ok() {
+            let _ = self.send(&Pdu::Abort(problem.abort())).await;
+        }
+        Error::Pdu { problem, during }
+    }
+
+    /// Sends an A-ABORT, if the state has room for one.
+    pub(crate) async fn abort(&mut self, abort: Abort) {
+        if let Ok(Action::AA1) = self.step(Event::AbortRequest) {
+            let _ = self.send(&Pdu::Abort(abort)).await;
+        }
+    }
+
+    /// Sends one PDU at once.
+    pub(crate) async fn send(&mut self, pdu: &Pdu) -> Result<(), Error> {
+        let during = "sending";
+        self.hang_up |= matches!(pdu, Pdu::Abort(_) | Pdu::AssociateRj(_));
+        pdu::encode(pdu, &mut self.output).map_err(|problem| Error::Pdu { problem, during })?;
+        self.flush().await
+    }
+
+    /// Puts a command set or a data set that is in memory behind what waits to be sent.
+    pub(crate) fn queue(&mut self, context: u8, command: bool, bytes: &[u8], payload: usize) {
+        self.queue_part(context, command, bytes, true, payload);
+    }
+
+    fn queue_part(&mut self, context: u8, command: bool, bytes: &[u8], end: bool, payload: usize) {
+        let mut rest = bytes;
+        while !rest.is_empty() || (end && bytes.is_empty()) {
+            let (fragment, more) = rest.split_at(rest.len().min(payload));
+            let last = end && more.is_empty();
+            self.output.extend(pdu::data_header(context, command, last, fragment.len()));
+            self.output.extend_from_slice(fragment);
+            if more.is_empty() {
+                return;
+            }
+            rest = more;
+        }
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Sends what waits.
+    pub(crate) async fn flush(&mut self) -> Result<(), Error> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let output = std::mem::take(&mut self.output);
+        let sent = self.write(&mut [IoSlice::new(&output)]).await;
+        self.output = output;
+        self.output.clear();
+        if self.output.capacity() > 4 * READ {
+            self.output = Vec::new();
+        }
+        sent
+    }
+
+    /// Sends what waits, and behind it a part of a data set; large ones without copying them.
+    pub(crate) async fn flush_with(
+        &mut self,
+        context: u8,
+        bytes: &[u8],
+        last: bool,
+        payload: usize,
+    ) -> Result<(), Error> {
+        if bytes.len() <= COPY {
+            self.queue_part(context, false, bytes, last, payload);
+            return self.flush().await;
+        }
+        let mut output = std::mem::take(&mut self.output);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (batch, more) = rest.split_at(rest.len().min(payload * BATCH));
+            let end = last && more.is_empty();
+            let count = batch.len().div_ceil(payload);
+            let header = |(at, fragment): (usize, &[u8])| {
+                pdu::data_header(context, false, end && at + 1 == count, fragment.len())
+            };
+            let headers: Vec<[u8; 12]> = batch.chunks(payload).enumerate().map(header).collect();
+            let mut slices = Vec::with_capacity(2 * count + 1);
+            slices.push(IoSlice::new(&output));
+            for (header, fragment) in headers.iter().zip(batch.chunks(payload)) {
+                slices.push(IoSlice::new(header));
+                slices.push(IoSlice::new(fragment));
+            }
+            self.write(&mut slices).await?;
+            output.clear();
+            rest = more;
+        }
+        self.output = output;
+        Ok(())
+    }
+
+    async fn write(&mut self, mut slices: &mut [IoSlice<'_>]) -> Result<(), Error> {
+        let during = "sending";
+        if self.cut {
+            return Err(Error::Over);
+        }
+        self.cut = true;
+        let stream = &mut self.stream;
+        let writing = async {
+            IoSlice::advance_slices(&mut slices, 0);
+            while !slices.is_empty() {
+                match stream.write_vectored(slices).await? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    count => IoSlice::advance_slices(&mut slices, count),
+                }
+            }
+            stream.flush().await
+        };
+        let written = match timeout(self.patience, writing).await {
+            Ok(written) => written,
+            Err(_) => {
+                return Err(Error::Timeout {
+                    during: "the peer took no data",
+                    after: self.patience,
+                });
+            }
+        };
+        match written {
+            Ok(()) => {
+                self.cut = false;
+                Ok(())
+            }
+            Err(source) => Err(self.why_cut(source, during).await),
+        }
+    }
+
+    /// A peer that aborts while we write leaves its A-ABORT behind: it tells more than `EPIPE`.
+    async fn why_cut(&mut self, source: io::Error, during: &'static str) -> Error {
+        let _ = timeout(Duration::from_millis(50), poll_fn(|cx| self.poll_fill(cx))).await;
+        while let Ok(Some((kind, body))) = self.take_pdu() {
+            if let Ok(Pdu::Abort(abort)) = pdu::decode(kind, body) {
+                let _ = self.step(Event::AbortPdu);
+                return Error::Aborted { abort, during };
+            }
+        }
+        let _ = self.step(Event::TransportClosed);
+        match source.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Closed { during },
+            _ => Error::Io { during, source },
+        }
+    }
+
+    /// Sta13: waits for the peer to close, reading what still comes so that the last PDU that
+    /// was sent is not lost in a reset; then closes.
+    pub(crate) async fn close(mut self, artim: Duration) {
+        if self.state != State::Sta13 || self.cut {
+            return;
+        }
+        let _ = timeout(artim, async {
+            if self.hang_up {
+                // the peer did not ask for this end: let it see one at once
+                let _ = self.stream.shutdown().await;
+            }
+            let mut left = 16 * READ;
+            let mut sink = BytesMut::with_capacity(4096);
+            while let Ok(count @ 1..) = self.stream.read_buf(&mut sink).await {
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    break;
+                }
+                sink.clear();
+            }
+        })
+        .await;
+        let _ = self.step(Event::TransportClosed);
+    }
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire")
+            .field("state", &self.state)
+            .field("role", &self.role)
+            .field("unread", &self.input.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! A server over a real socket with handlers that remember, and ways to talk to it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pacslab_dicom::dict;
+use pacslab_dimse::message::{Operation, Request};
+use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
+use pacslab_dimse::service::{store, verification};
+use pacslab_dimse::{
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Proposal, Remote,
+    Requestor, ServerConfig, Status, StatusReply, negotiate, pdu, refuse, serve,
+};
+use pacslab_model::event::Collect;
+use pacslab_model::time::FixedClock;
+use pacslab_model::{AeTitle, Event, Moment, Uid, uids};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A store of this SOP instance is refused at once.
+pub(crate) const REFUSED: &str = "1.2.3.4.1";
+/// A store of this SOP instance fails at its third byte.
+pub(crate) const FULL: &str = "1.2.3.4.2";
+/// A store of this SOP instance takes 300 ms to finish.
+pub(crate) const SLOW: &str = "1.2.3.4.3";
+
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    pub(crate) stored: Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>,
+}
+
+impl StoreHandler for Memory {
+    fn begin(&self, store: StoreBegin<'_>) -> Result<Box<dyn StoreSink>, StatusReply> {
+        if store.sop_instance.as_str() == REFUSED {
+            return Err(StatusReply::new(Status::DATA_SET_MISMATCH, "refused by the test"));
+        }
+        Ok(Box::new(Sink {
+            memory: self.clone(),
+            instance: store.sop_instance.clone(),
+            syntax: store.transfer_syntax.clone(),
+            bytes: Vec::new(),
+        }))
+    }
+}
+
+struct Sink {
+    memory: Memory,
+    instance: Uid,
+    syntax: Uid,
+    bytes: Vec<u8>,
+}
+
+impl StoreSink for Sink {
+    fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply> {
+        self.bytes.extend_from_slice(chunk);
+        match self.instance.as_str() == FULL && self.bytes.len() > 2 {
+            true => Err(StatusReply::new(Status::OUT_OF_RESOURCES, "the disk is full")),
+            false => Ok(()),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+        Box::pin(async move {
+            if self.instance.as_str() == SLOW {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            let object = (self.instance, self.syntax, self.bytes);
+            self.memory.stored.lock().unwrap().push(object);
+            StatusReply::SUCCESS
+        })
+    }
+}
+
+pub(crate) struct Door {
+    pub(crate) memory: Memory,
+}
+
+impl Handler for Door {
+    fn handle<'a>(
+        &'a self,
+        association: &'a mut Association,
+        context: Arc<Context>,
+        request: Request,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            match request.operation {
+                Operation::Echo { .. } => verification::scp(association, &context, &request).await,
+                Operation::Store { .. } => {
+                    store::scp(association, &context, &request, &self.memory).await
+                }
+                _ => refuse(association, &context, &request).await,
+            }
+        })
+    }
+}
+
+pub(crate) struct Policy;
+
+impl Acceptor for Policy {
+    fn decide(&self, request: &pdu::AssociateRq, _: SocketAddr) -> Decision {
+        if request.called == "NOBODY" {
+            return Decision::Reject(pdu::AssociateRj::CALLED_AE);
+        }
+        Decision::Accept(negotiate(request, &|uid| match uid.as_str() {
+            uid if dict::is_storage(uid) => Some(Offer::STORAGE),
+            uids::VERIFICATION
+            | uids::STUDY_ROOT_FIND
+            | uids::STUDY_ROOT_MOVE
+            | uids::MODALITY_WORKLIST_FIND => Some(Offer::SERVICE),
+            _ => None,
+        }))
+    }
+}
+
+/// A running server.
+pub(crate) struct Lab {
+    pub(crate) address: SocketAddr,
+    pub(crate) memory: Memory,
+    pub(crate) events: Arc<Collect>,
+    seen: Mutex<Vec<Event>>,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+}
+
+impl Lab {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (memory, events) = (Memory::default(), Arc::<Collect>::default());
+        let mut config = ServerConfig::new(Arc::new(Policy), events.clone(), clock());
+        change(&mut config);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let door = Arc::new(Door { memory: memory.clone() });
+        let server = tokio::spawn(serve(listener, config, door, async {
+            let _ = stopped.await;
+        }));
+        Self { address, memory, events, seen: Mutex::default(), stop: Some(stop), server }
+    }
+
+    pub(crate) fn remote(&self) -> Remote {
+        Remote { aet: ae("PACS"), host: self.address.ip().to_string(), port: self.address.port() }
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        proposal: impl Into<Proposal>,
+    ) -> Result<Association, Error> {
+        Association::connect(&us(), &self.remote(), proposal).await
+    }
+
+    pub(crate) async fn echo(&self) -> Result<StatusReply, Error> {
+        let mut association = self.connect(Proposal::of(uids::VERIFICATION)).await?;
+        let reply = association.echo().await?;
+        association.release().await?;
+        Ok(reply)
+    }
+
+    /// Waits for an event of a kind, and gives it.
+    pub(crate) async fn event(&self, kind: &str) -> Event {
+        within(async {
+            loop {
+                let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
+                seen.extend(self.events.take());
+                let at = seen.iter().position(|event| event.kind == kind);
+                let found = at.map(|at| seen.remove(at));
+                *self.seen.lock().unwrap() = seen;
+                match found {
+                    Some(event) => return event,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn begin_stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    pub(crate) async fn stop(mut self) {
+        if self.stop.is_some() {
+            self.begin_stop();
+        }
+        within(self.server).await.unwrap();
+    }
+}
+
+pub(crate) fn ae(title: &str) -> AeTitle {
+    AeTitle::new(title).unwrap()
+}
+
+pub(crate) fn us() -> Requestor {
+    Requestor::silent(ae("TESTER"))
+}
+
+pub(crate) fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock(Moment::new(0, 0)))
+}
+
+/// No test waits for ever.
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it took more than 20 s")
+}

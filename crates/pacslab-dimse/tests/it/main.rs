@@ -1,0 +1,4 @@
+//! Both sides of the network over real sockets.
+
+mod basics;
+mod lab;
