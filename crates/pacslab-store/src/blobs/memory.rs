@@ -144,3 +144,13 @@ impl SealedBody for Buffer {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_keeps_the_contract() {
+        crate::suite::blobs(&|| Arc::new(MemoryBlobs::new()));
+    }
+}

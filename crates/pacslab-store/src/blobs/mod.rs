@@ -7,6 +7,8 @@
 mod memory;
 mod pack;
 mod record;
+mod scan;
+mod spool;
 
 use std::fmt;
 

@@ -275,3 +275,35 @@ pub(super) fn signed(number: u64) -> i64 {
 pub(super) fn unsigned(row: &SqlRow<'_>, at: usize) -> Sql<u64> {
     Ok(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn the_index_keeps_its_contract() {
+        crate::suite::index(&|| Arc::new(SqliteIndex::memory().unwrap()));
+    }
+
+    #[test]
+    fn the_index_keeps_its_contract_on_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let count = std::cell::Cell::new(0);
+        crate::suite::index(&|| {
+            count.set(count.get() + 1);
+            Arc::new(SqliteIndex::open(&root.path().join(count.get().to_string())).unwrap())
+        });
+    }
+
+    #[test]
+    fn a_ruined_index_is_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("index.db");
+        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
+        let index = SqliteIndex::open(&path).unwrap();
+        assert_eq!(index.position().unwrap(), Position::default());
+        assert!(root.path().join("index.db.damaged").exists());
+    }
+}

@@ -71,9 +71,12 @@ fn one(c: &Connection, cache: &mut Cache, new: &NewInstance, added: &mut Added) 
     let mut fresh = [false; 3];
 
     let series_uid = clean(new.series_uid.as_str());
-    let study_uid = match load(c, &mut cache.series, SERIES, series_uid)? {
-        Some(series) => series.parent.clone(),
-        None => clean(new.study_uid.as_str()).to_owned(),
+    let modality = levels.series.get(&tags::MODALITY).cloned().unwrap_or_default();
+    let (study_uid, modality) = match load(c, &mut cache.series, SERIES, series_uid)? {
+        Some(held) => {
+            (held.parent.clone(), held.texts.get(&tags::MODALITY).cloned().unwrap_or(modality))
+        }
+        None => (clean(new.study_uid.as_str()).to_owned(), modality),
     };
     let patient_id = match load(c, &mut cache.studies, STUDY, &study_uid)? {
         Some(study) => study.parent.clone(),
@@ -97,10 +100,9 @@ fn one(c: &Connection, cache: &mut Cache, new: &NewInstance, added: &mut Added) 
     };
     let (study, accession) = match load(c, &mut cache.studies, STUDY, &study_uid)? {
         Some(held) => {
-            let modality = levels.series.get(&tags::MODALITY).map_or("", String::as_str);
             let mut changed =
                 study_uid == clean(new.study_uid.as_str()) && fill(&mut held.texts, &levels.study);
-            changed |= collect(&mut held.modalities, modality);
+            changed |= collect(&mut held.modalities, &modality);
             changed |= collect(&mut held.sop_classes, clean(new.sop_class.as_str()));
             if changed {
                 write_study(c, held)?;
@@ -114,8 +116,7 @@ fn one(c: &Connection, cache: &mut Cache, new: &NewInstance, added: &mut Added) 
                 texts: std::mem::take(&mut levels.study),
                 ..Held::default()
             };
-            let modality = levels.series.get(&tags::MODALITY).map_or("", String::as_str);
-            collect(&mut held.modalities, modality);
+            collect(&mut held.modalities, &modality);
             collect(&mut held.sop_classes, clean(new.sop_class.as_str()));
             let accession = held.texts.get(&tags::ACCESSION_NUMBER).cloned();
             (insert_study(c, cache, &study_uid, patient, held)?, accession)

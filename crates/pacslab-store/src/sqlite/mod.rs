@@ -78,15 +78,7 @@ impl Database {
 
     /// Runs `write` in a transaction that is committed when it comes back with `Ok`.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> Sql<T>) -> Result<T> {
-        self.write_locked(&mut lock(&self.writer), write)
-    }
-
-    /// As [`write`](Self::write), for those who hold the writer longer than the transaction.
-    pub(crate) fn write_locked<T>(
-        &self,
-        writer: &mut Connection,
-        write: impl FnOnce(&Transaction<'_>) -> Sql<T>,
-    ) -> Result<T> {
+        let mut writer = lock(&self.writer);
         let run = || -> Sql<T> {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let answer = write(&transaction)?;
@@ -96,6 +88,8 @@ impl Database {
         run().map_err(|e| self.failed(e))
     }
 
+    /// Holds up whoever writes.
+    #[cfg(test)]
     pub(crate) fn writer(&self) -> MutexGuard<'_, Connection> {
         lock(&self.writer)
     }

@@ -1,9 +1,16 @@
 //! Contract suites: what every implementation of a seam must do, as functions that panic.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
+mod blobs;
+mod crash;
 mod desk;
+mod index;
+pub mod sim;
 
+pub use blobs::blobs;
+pub use crash::{OpenOn, failing_sync, full_disk, power_failures};
 pub use desk::desk;
+pub use index::{index, instance};
 
 /// A failure of a contract names the step that failed.
 trait Must<T> {
