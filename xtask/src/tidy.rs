@@ -194,7 +194,7 @@ fn nothing_ambient(repository: &Repository) -> Vec<String> {
 
 fn no_unwrap(repository: &Repository) -> Vec<String> {
     let mut problems = Vec::new();
-    for source in &repository.sources {
+    for source in repository.outside(&[]) {
         for (number, line) in source.code() {
             if line.contains(".unwrap()") || line.contains(".expect(\"") {
                 problems.push(format!(
@@ -317,8 +317,11 @@ impl Repository {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
             if path.is_dir() {
-                let made = [".git", ".peers", "data", "worklists", "node_modules", "__pycache__"];
-                if !made.contains(&name.as_str()) && !name.starts_with("target") {
+                let made = [".git", ".peers", "node_modules", "__pycache__"];
+                let made_here = folder == root
+                    && (["data", "worklists"].contains(&name.as_str())
+                        || name.starts_with("target"));
+                if !made.contains(&name.as_str()) && !made_here {
                     self.walk(root, &path);
                 }
                 continue;

@@ -1,0 +1,146 @@
+//! The demo: the whole workflow through sockets, and what it leaves behind.
+
+use crate::support::lab::{cli, pacslab};
+use crate::support::process::{self, Finished};
+use crate::support::{Lab, cli as spelled, dcmtk, files, needs, peers, wait};
+use std::path::Path;
+
+fn demo(data: &Path, more: &[&str]) -> Finished {
+    let mut command = pacslab();
+    command.args(["demo", "--exit", "--ephemeral"]).args(more);
+    command.arg("--data").arg(data.join("data"));
+    command.arg("--worklists").arg(data.join("worklists"));
+    process::run(&mut command)
+}
+
+#[test]
+fn the_workflow_plays_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let played = demo(folder.path(), &[]).success();
+    for word in ["ACC1001", "P12345", "AA", "C-FIND", "C-STORE", "C-MOVE", "FHIR"] {
+        assert!(played.stdout.contains(word), "{word} in {played}");
+    }
+    let samples = files(&folder.path().join("data/samples"), "dcm");
+    assert!(!samples.is_empty(), "no acquired file: {played}");
+    let name = samples[0].file_name().unwrap().to_string_lossy().into_owned();
+    assert!(name.starts_with("CT_P12345_ACC1001"), "{name}");
+    assert_eq!(files(&folder.path().join("data/inbox"), "dcm").len(), samples.len());
+    assert!(!files(&folder.path().join("data/samples"), "json").is_empty(), "no FHIR export");
+}
+
+#[test]
+fn what_it_acquires_is_valid() {
+    needs!("dciodvfy", "dcentvfy");
+    let folder = tempfile::tempdir().unwrap();
+    demo(folder.path(), &[]).success();
+    dcmtk::assert_valid(&files(&folder.path().join("data/samples"), "dcm"));
+    dcmtk::assert_valid(&files(&folder.path().join("data/inbox"), "dcm"));
+}
+
+#[test]
+fn what_it_exports_is_valid() {
+    needs!("python", "dcmdump");
+    let folder = tempfile::tempdir().unwrap();
+    demo(folder.path(), &[]).success();
+    let samples = folder.path().join("data/samples");
+    let images = files(&samples, "dcm");
+    let uid = dcmtk::value(&dcmtk::dump(&images[0]), "(0020,000d)").expect("a study UID");
+    let count = images.len().to_string();
+    let exported = files(&samples, "json");
+    let mut args = vec![uid.as_str(), count.as_str()];
+    args.extend(exported.iter().filter_map(|path| path.to_str()));
+    peers::python_script("fhir_r4.py", &args).success();
+}
+
+#[test]
+fn a_busy_port_is_named_with_the_way_out() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = pacslab();
+    command.args(["demo", "--exit", "--dicom-port", &port, "--http-port", "0"]);
+    command.args(["--mllp-port", "0"]).arg("--data").arg(folder.path().join("data"));
+    command.arg("--worklists").arg(folder.path().join("worklists"));
+    let refused = process::run(&mut command).failure();
+    assert!(refused.stderr.contains(&port), "{refused}");
+    assert!(refused.stderr.contains("--dicom-port"), "{refused}");
+}
+
+/// The same steps with other people, played against `serve` in a second process: nothing in
+/// them is wired to the demo's names.
+#[test]
+fn two_other_orders_at_once_against_a_department_next_door() {
+    needs!("findscu", "dciodvfy", "dcentvfy");
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for (accession, patient) in [("B77", "Q1"), ("B78", "Q2")] {
+            let (lab, out) = (&lab, folder.path().join(accession));
+            scope.spawn(move || {
+                lab.place(accession, patient, "PYMOD1");
+                spelled::acquire("PACSLAB", lab.dicom, accession, &out, &["--seed", "7"]);
+                spelled::send("PACSLAB", lab.dicom, &[&out]).success();
+            });
+        }
+    });
+    for (accession, patient) in [("B77", "Q1"), ("B78", "Q2")] {
+        let images = files(&folder.path().join(accession), "dcm");
+        dcmtk::assert_valid(&images);
+        let keys = ["0008,0052=STUDY", "0020,000d", &format!("0008,0050={accession}"), "0010,0020"];
+        let found = dcmtk::find(lab.dicom, "-S", &keys);
+        assert_eq!(found.len(), 1, "{accession}");
+        assert_eq!(dcmtk::value(&found[0], "(0010,0020)").as_deref(), Some(patient));
+    }
+}
+
+#[test]
+fn the_study_uid_of_the_order_is_that_of_the_images() {
+    needs!("findscu", "dcmdump");
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    lab.place("B1", "Q1", "PYMOD1");
+    let keys = ["0008,0050=B1", "0020,000d", "(0040,0100)[0].0040,0009"];
+    let item = dcmtk::find(lab.dicom, "-W", &keys).pop().expect("one item");
+    spelled::acquire("PACSLAB", lab.dicom, "B1", folder.path(), &[]);
+    let image = dcmtk::dump(&files(folder.path(), "dcm")[0]);
+    for tag in ["(0020,000d)", "(0008,0050)", "(0040,0009)"] {
+        let wanted = dcmtk::value(&item, tag);
+        assert!(wanted.is_some(), "{tag} in {item}");
+        assert_eq!(dcmtk::value(&image, tag), wanted, "{tag}");
+    }
+}
+
+#[test]
+fn the_same_seed_and_time_give_the_same_bytes() {
+    let lab = Lab::start();
+    lab.place("B1", "Q1", "PYMOD1");
+    let folder = tempfile::tempdir().unwrap();
+    let made: Vec<Vec<Vec<u8>>> = ["one", "two"]
+        .iter()
+        .map(|name| {
+            let out = folder.path().join(name);
+            let more = ["--seed", "7", "--at", "2026-01-05T08:00"];
+            spelled::acquire("PACSLAB", lab.dicom, "B1", &out, &more);
+            files(&out, "dcm").iter().map(|path| std::fs::read(path).unwrap()).collect()
+        })
+        .collect();
+    assert!(!made[0].is_empty());
+    assert!(made[0] == made[1], "two runs with one seed differ");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it_in_order() {
+    let lab = Lab::start();
+    lab.store_fixtures();
+    lab.interrupt();
+}
+
+#[test]
+fn a_second_process_on_the_same_data_is_refused() {
+    let lab = Lab::start();
+    let data = lab.data.to_str().unwrap();
+    let second = cli(&["serve", "--ephemeral", "--data", data]).failure();
+    assert!(second.stderr.contains(data), "{second}");
+    wait::until_true("the first to live on", || lab.get("/studies").status == 200);
+}

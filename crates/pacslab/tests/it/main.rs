@@ -1,0 +1,26 @@
+//! The one integration-test binary: the built program over real sockets, and beside programs
+//! of other projects. One file a theme; what they share is in `support`.
+//!
+//! Please add a module here, not a second binary: each would link the whole department again.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test says no; clippy sees tests only where #[test] stands"
+)]
+
+mod support;
+
+mod bad_input;
+mod cli;
+mod demo;
+mod echo;
+mod fhir;
+mod find;
+mod http;
+mod mllp;
+mod move_;
+mod peers_alone;
+mod store;
+mod worklist;
