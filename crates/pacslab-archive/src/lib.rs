@@ -8,7 +8,9 @@ mod buffers;
 pub mod events;
 pub mod header;
 pub mod ingest;
+pub mod send;
 
 pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
 pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
+pub use send::{Delivered, Delivery, Tally};

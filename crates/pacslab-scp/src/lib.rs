@@ -1,1 +1,18 @@
-//! The embedded PACS's DIMSE door: the service table and the services behind it.
+//! The embedded PACS's DIMSE door: the table of services and one file behind each row.
+//!
+//! The wire half of each service is in `pacslab_dimse::service`, the effect in the archive and
+//! the RIS; what is here translates between them.
+
+pub mod conformance;
+mod door;
+mod find_study;
+mod find_worklist;
+mod identifier;
+mod move_;
+mod services;
+mod status_map;
+mod store;
+mod verification;
+
+pub use door::Door;
+pub use services::{AbstractSyntax, SERVICES, Service, offer};

@@ -1,0 +1,50 @@
+//! The DIMSE door of the department: who may come in, and which row of the table serves them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pacslab_archive::Archive;
+use pacslab_dimse::message::Request;
+use pacslab_dimse::pdu::AssociateRq;
+use pacslab_dimse::{
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Remote, Requestor,
+    negotiate, refuse,
+};
+use pacslab_model::AeTitle;
+use pacslab_ris::Worklist;
+
+use crate::services;
+
+/// What the services work on.
+#[derive(Debug)]
+pub struct Door {
+    pub archive: Arc<Archive>,
+    pub worklist: Arc<Worklist>,
+    /// Our AE title; other called titles are accepted as well.
+    pub aet: AeTitle,
+    /// C-MOVE destinations by the title that names them.
+    pub peers: BTreeMap<String, Remote>,
+    /// Who we are when we call a destination.
+    pub requestor: Requestor,
+}
+
+impl Acceptor for Door {
+    fn decide(&self, request: &AssociateRq, _: SocketAddr) -> Decision {
+        Decision::Accept(negotiate(request, &services::offer))
+    }
+}
+
+impl Handler for Door {
+    fn handle<'a>(
+        &'a self,
+        association: &'a mut Association,
+        context: Arc<Context>,
+        request: Request,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        match services::performer(&context, &request) {
+            Some(service) => (service.perform)(self, association, context, request),
+            None => Box::pin(async move { refuse(association, &context, &request).await }),
+        }
+    }
+}
