@@ -46,7 +46,13 @@ pub enum ParseError {
     NotHl7 { start: String, hint: &'static str },
     #[error("unusable delimiters '{0}' in MSH-1 and MSH-2; the usual ones are '|^~\\&'")]
     Delimiters(String),
+    #[error("the message has more than {MAX_SEGMENTS} segments or {MAX_FIELDS} fields; split it")]
+    TooLarge,
 }
+
+/// What a message may hold: a tree takes many times the memory of its bytes.
+const MAX_SEGMENTS: usize = 100_000;
+const MAX_FIELDS: usize = 1_000_000;
 
 impl Message {
     pub fn new(coding: Coding) -> Self {
@@ -68,9 +74,14 @@ impl Message {
             ));
         }
         let field = header.delimiters.field;
+        if segment_texts(&text, field).nth(MAX_SEGMENTS).is_some()
+            || text.matches(field).nth(MAX_FIELDS).is_some()
+        {
+            return Err(ParseError::TooLarge);
+        }
         let lines: Vec<Line> =
             segment_texts(&text, field).map(|line| Line::read(line, field)).collect();
-        for line in lines.iter().filter(|line| !is_segment_name(line.name())) {
+        for line in lines.iter().filter(|line| !is_segment_name(line.name())).take(5) {
             let start: String = line.name().chars().take(20).collect();
             remarks.push(format!("a line that begins with '{start}' is not a segment; ignored"));
         }
@@ -158,10 +169,13 @@ impl Message {
 
     /// Whether MSH-12 names a version from 2.5 on, where ERR and MSA changed. Unknown is old.
     pub fn since_2_5(&self) -> bool {
-        let version = self.version();
-        let mut numbers = version.trim().split('.').map(|n| n.parse::<u32>().unwrap_or(0));
-        (numbers.next(), numbers.next()) >= (Some(2), Some(5))
+        is_since_2_5(&self.version())
     }
+}
+
+pub(crate) fn is_since_2_5(version: &str) -> bool {
+    let mut numbers = version.trim().split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(2), Some(5))
 }
 
 impl Line {
@@ -428,9 +442,7 @@ fn segment_texts(text: &str, field: char) -> impl Iterator<Item = &str> {
             }
             let ends = rest.match_indices(['\r', '\n']);
             let end = ends
-                .filter(|(at, end)| {
-                    *end == "\r" || only_lf || begins(rest[at + 1..].trim_start_matches('\n'))
-                })
+                .filter(|(at, end)| *end == "\r" || only_lf || begins(&rest[at + 1..]))
                 .map(|(at, _)| at)
                 .next();
             let (line, tail) = rest.split_at(end.unwrap_or(rest.len()));

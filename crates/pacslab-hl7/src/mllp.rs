@@ -84,7 +84,7 @@ impl Decoder {
 
     fn fail(&mut self, error: MllpError) -> Option<Result<Frame, MllpError>> {
         self.failed = true;
-        self.buffer = Vec::new();
+        (self.buffer, self.searched) = (Vec::new(), 0);
         Some(Err(error))
     }
 }

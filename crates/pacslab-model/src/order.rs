@@ -63,7 +63,7 @@ pub struct Patient {
     pub mother_birth_name: PersonName,
     /// (0038,0500), the danger code of OBR-12.
     pub state: String,
-    /// (0010,2110); several values are separated by `\\`.
+    /// (0010,2110); several values are separated by `\`.
     pub allergies: String,
     pub medical_alerts: String,
     /// 1 not pregnant, 2 possibly, 3 definitely, 4 unknown; `None` when not told.

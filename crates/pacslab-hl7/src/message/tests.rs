@@ -156,6 +156,18 @@ fn a_large_observation_is_read() {
     assert_eq!(message.text("OBX[3]-5.5").len(), 1 << 20);
 }
 
+#[test]
+fn trees_out_of_all_proportion_are_refused_quickly() {
+    for filling in ["A\n", "\n", "|", "\\", "\\X", "ORC|NW\r", "NTE|\r", "\nP"] {
+        let text = format!("MSH|^~\\&|A\rOBX|{}", filling.repeat(200_000));
+        if let Ok(message) = Message::parse(text.as_bytes()) {
+            message.text("OBX-1");
+        }
+    }
+    let many = format!("MSH|^~\\&|A\r{}", "Z\r".repeat(MAX_SEGMENTS));
+    assert_eq!(Message::parse(many.as_bytes()), Err(ParseError::TooLarge));
+}
+
 proptest! {
     #[test]
     fn what_is_parsed_comes_out_again(

@@ -5,7 +5,7 @@ use pacslab_model::order::{Code, Order, OrderControl, ScheduledStep, StepStatus}
 
 use crate::charset::Charset;
 use crate::coding::Coding;
-use crate::message::{Line, Message};
+use crate::message::{self, Line, Message};
 use crate::types;
 
 /// Who sends to whom, and the identity of the message.
@@ -124,6 +124,11 @@ impl Writer<'_> {
             _ => "SC",
         };
         let department = ["", "", "", "", "", "", "", "", procedure.department.as_str()];
+        // ORC ends at 21 before 2.5
+        let confidentiality = match message::is_since_2_5(&self.sending.version) {
+            true => procedure.confidentiality.as_str(),
+            false => "",
+        };
         Line::new("ORC")
             .with(1, control_code(self.control))
             .with(2, types::ei_from_identifier(coding, &order.placer))
@@ -134,7 +139,7 @@ impl Writer<'_> {
             .with(12, types::xcn_from_name(coding, &procedure.requesting_physician))
             .with(13, coding.components(&department))
             .with(17, coding.components(&["", institution]))
-            .with(28, coding.components(&["", &procedure.confidentiality]))
+            .with(28, coding.components(&["", confidentiality]))
     }
 
     fn obr(&self, seq: usize, step: Option<&ScheduledStep>) -> Line {

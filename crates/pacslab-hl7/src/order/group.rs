@@ -1,8 +1,13 @@
 //! The groups of an order message: what all orders share, and each ORC with what follows it.
 
+use std::collections::HashMap;
+
 use crate::finding::{Code, Finding};
 use crate::message::{Message, Segment, Value};
 use crate::path::Path;
+
+/// An order takes about ten.
+const MAX_SEGMENTS: usize = 1000;
 
 /// One ORC/OBR with its notes, observations, timing and procedure steps, and the segments in
 /// front of the first order.
@@ -18,9 +23,17 @@ pub(super) struct Group<'a> {
 pub(super) fn groups<'a>(message: &'a Message, findings: &mut Vec<Finding>) -> Vec<Group<'a>> {
     let mut shared: Vec<(Segment<'a>, usize)> = Vec::new();
     let mut groups: Vec<Vec<(Segment<'a>, usize)>> = Vec::new();
-    for (at, segment) in message.segments().enumerate() {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    if message.segments().nth(MAX_SEGMENTS).is_some() {
+        let text = format!("more than {MAX_SEGMENTS} segments: send fewer orders in a message");
+        findings.push(Finding::error("ORC", 1, Code::SegmentSequence, text));
+        return Vec::new();
+    }
+    for segment in message.segments() {
         let name = segment.name();
-        let seq = 1 + message.segments().take(at).filter(|s| s.name() == name).count();
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        let seq = *count;
         let entry = (segment, seq);
         match (name, groups.last_mut()) {
             ("MSH", _) if seq > 1 => {
