@@ -1,0 +1,20 @@
+//! The kinds of events of this crate.
+
+/// A `.wl` file cannot be read.
+pub const WORKLIST_UNREADABLE: &str = "worklist.unreadable";
+/// The worklist folder was (re)read, is gone, is full, or is polled.
+pub const WORKLIST_FOLDER: &str = "worklist.folder";
+/// A `.wl` file of ours was written.
+pub const WORKLIST_WRITTEN: &str = "worklist.written";
+/// A `.wl` file of ours was removed.
+pub const WORKLIST_REMOVED: &str = "worklist.removed";
+/// An order was created, changed, ended or refused.
+pub const ORDER: &str = "ris.order";
+/// The first images of an order came.
+pub const IMAGES: &str = "ris.images";
+/// An HL7 message was received and answered.
+pub const HL7_IN: &str = "hl7.in";
+/// An HL7 message was sent and answered.
+pub const HL7_OUT: &str = "hl7.out";
+/// A connection to the HL7 door was refused or ended otherwise than expected.
+pub const HL7_CONNECTION: &str = "hl7.connection";
