@@ -30,4 +30,4 @@ pub use error::StoreError;
 pub use index::{
     Arrival, Counts, Index, Ingested, Known, NewInstance, Row, Scope, Source, SqliteIndex, Stored,
 };
-pub use log::{EventFilter, EventLog, Heard, Kept, LogLimits, LogStats, Subscription};
+pub use log::{EventFilter, EventLog, Heard, Kept, Listener, LogLimits, LogStats, Subscription};

@@ -64,6 +64,9 @@ pub enum Heard {
     Missed(u64),
 }
 
+/// Hears each event until it answers `false`.
+pub type Listener = Box<dyn FnMut(&Arc<Kept>) -> bool + Send>;
+
 /// Live events on a bounded channel, for threads and tests. Async callers use
 /// [`EventLog::listen`].
 #[derive(Debug)]

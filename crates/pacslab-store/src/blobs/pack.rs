@@ -76,6 +76,9 @@ struct Current {
     ready: u64,
 }
 
+/// Batches from here on are written without zeros ahead.
+const LARGE: usize = 128 << 10;
+
 /// Packs kept open for reading.
 const OPEN: usize = 64;
 
@@ -188,7 +191,7 @@ impl Blobs for PackBlobs {
         let record = Record { kind, note, head: &reference, body: &[] };
         let appended = writer.append(&self.folder, &self.options, &[record], true)?;
         writer.sizes.insert(number, location.offset + location.len);
-        spool.keep();
+        spool.kept = true;
         Ok(Appended { locations: vec![location], end: appended.end })
     }
 
@@ -401,8 +404,12 @@ impl Current {
         if end <= self.ready {
             return self.file.sync_data().map_err(Failed::Retire);
         }
-        // Beyond the zeros: new ones are written behind this batch, one sync for both.
-        let step = end.clamp(options.grow.0, options.grow.1.max(options.grow.0));
+        // Beyond the zeros: new ones are written behind this batch, one sync for both. A large
+        // batch is worth a commit of metadata; zeros for it would cost as much as the batch.
+        let step = match bytes.len() {
+            LARGE.. => 0,
+            _ => end.clamp(options.grow.0, options.grow.1.max(options.grow.0)),
+        };
         let target = (end + step).min(options.limit.max(end));
         let ready = match write_zeros(&*self.file, end, target) {
             Ok(ready) => ready,

@@ -10,14 +10,14 @@ use super::{Location, Sealed, SealedBody, Segment};
 use crate::disk::DiskFile;
 use crate::error::{Result, StoreError};
 
-/// Removed when dropped, unless [`keep`](Self::keep) was called.
+/// Removed when dropped, unless `kept`: a record names it.
 pub(super) struct Spool {
     pub(super) folder: Folder,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     len: u64,
     crc: crc32fast::Hasher,
-    kept: bool,
+    pub(super) kept: bool,
 }
 
 impl Spool {
@@ -48,10 +48,6 @@ impl Spool {
             len: self.len,
             crc: self.crc.clone().finalize(),
         })
-    }
-
-    pub(super) fn keep(mut self: Box<Self>) {
-        self.kept = true;
     }
 }
 

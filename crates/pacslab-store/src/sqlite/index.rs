@@ -60,7 +60,7 @@ const SCHEMA: Schema = Schema {
     CREATE INDEX instances_odd ON instances(odd) WHERE odd = 1;
     CREATE INDEX instances_series ON instances(series, number);
     CREATE TABLE arrivals(
-        number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, at_offset INTEGER NOT NULL,
+        number INTEGER PRIMARY KEY, at INTEGER NOT NULL, at_offset INTEGER NOT NULL,
         accession TEXT NOT NULL, patient_id TEXT NOT NULL, study TEXT NOT NULL,
         series TEXT NOT NULL, instance TEXT NOT NULL, sop_class TEXT NOT NULL,
         calling_ae TEXT NOT NULL);

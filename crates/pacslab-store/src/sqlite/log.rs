@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params, params_from
 use super::index::{signed, unsigned};
 use super::{Database, Schema, Sql, lock};
 use crate::error::Result;
-use crate::log::{EventFilter, Heard, Kept, LogLimits, LogStats, Subscription};
+use crate::log::{EventFilter, Heard, Kept, Listener, LogLimits, LogStats, Subscription};
 
 const SCHEMA: Schema = Schema {
     // A crash may cost the last events, never the file; and nobody waits for a disk here.
@@ -49,8 +49,6 @@ struct Shared {
     written: AtomicU64,
     failed: AtomicU64,
 }
-
-type Listener = Box<dyn FnMut(&Arc<Kept>) -> bool + Send>;
 
 enum Message {
     Event(Box<Event>),
@@ -155,7 +153,7 @@ impl EventLog {
 
     /// `listener` is called for each event on the log's own thread and must not block; it is
     /// forgotten when it answers `false`. An async caller sends into its own channel from it.
-    pub fn listen(&self, listener: Box<dyn FnMut(&Arc<Kept>) -> bool + Send>) {
+    pub fn listen(&self, listener: Listener) {
         lock(&self.shared.listeners).push(listener);
     }
 

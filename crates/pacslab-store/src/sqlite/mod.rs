@@ -42,6 +42,7 @@ impl Database {
         let pragmas = format!(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-4096; \
              PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=16777216; \
+             PRAGMA wal_autocheckpoint=4000; \
              PRAGMA foreign_keys=OFF;",
             schema.synchronous
         );
