@@ -138,6 +138,8 @@ pub struct Association {
     /// The context on which a data set is under way to us.
     open_data: Option<u8>,
     last_id: u16,
+    /// Requests of ours whose responses nobody waits for any more.
+    abandoned: Vec<u16>,
     scratch: Vec<u8>,
 }
 
@@ -178,6 +180,7 @@ impl Association {
             fragments: VecDeque::new(),
             open_data: None,
             last_id: 0,
+            abandoned: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -356,7 +359,36 @@ impl Association {
         message_id: u16,
         during: &'static str,
     ) -> Result<Response, Error> {
-        match self.command(during, self.timeouts.response).await? {
+        let deadline = Instant::now() + self.timeouts.response;
+        loop {
+            let command = self.command(during, self.timeouts.response).await?;
+            // what comes late for a request that was let go of
+            if let Some((_, Command::Response(late))) = &command
+                && late.message_id != message_id
+                && self.abandoned.contains(&late.message_id)
+                && Instant::now() < deadline
+            {
+                if !late.reply.status.is_pending() {
+                    self.abandoned.retain(|id| *id != late.message_id);
+                }
+                continue;
+            }
+            return self.expected(command, message_id, during).await;
+        }
+    }
+
+    /// Forgets a request: its responses are skipped when they come.
+    pub(crate) fn abandon(&mut self, message_id: u16) {
+        self.abandoned.push(message_id);
+    }
+
+    async fn expected(
+        &mut self,
+        command: Option<(Arc<Context>, Command)>,
+        message_id: u16,
+        during: &'static str,
+    ) -> Result<Response, Error> {
+        match command {
             Some((_, Command::Response(response))) if response.message_id == message_id => {
                 Ok(response)
             }
