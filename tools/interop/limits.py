@@ -3,7 +3,7 @@ from lab import EXPLICIT_LE, arguments, associated
 from pynetdicom import AE, StoragePresentationContexts, build_context
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation, UserIdentityNegotiation
 
-VERIFICATION = "1.2.840.10008.1.1"
+VERIFICATION, CT_IMAGE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2"
 
 host, port, called = arguments("host", "port", "called")
 for size in (4096, 0, 1 << 20):
@@ -11,10 +11,12 @@ for size in (4096, 0, 1 << 20):
         assert association.send_c_echo().Status == 0x0000, size
 
 ae = AE(ae_title="PYMOD1")
-contexts = [build_context(VERIFICATION)] + StoragePresentationContexts[:127]
+contexts = [build_context(VERIFICATION)] + StoragePresentationContexts
+contexts += [build_context(CT_IMAGE)] * (128 - len(contexts))
 association = ae.associate(host, int(port), contexts=contexts, ae_title=called)
-assert association.is_established and len(association.accepted_contexts) == 128, association.rejected_contexts
+accepted = len(association.accepted_contexts)
 association.release()
+assert accepted == len(contexts) == 128, (accepted, len(contexts))
 
 identity = UserIdentityNegotiation()
 identity.user_identity_type, identity.primary_field, identity.secondary_field = 2, b"tina", b"secret"

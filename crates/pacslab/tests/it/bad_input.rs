@@ -27,6 +27,18 @@ fn head_of_ct(instance: &str) -> Vec<u8> {
     data_set
 }
 
+/// As little as a CT can be and still be indexed, with so many bytes of pixels.
+fn small_ct(instance: &str, pixels: usize) -> Vec<u8> {
+    let mut data_set = head_of_ct(instance);
+    data_set.extend(element(0x0008, 0x0060, b"CT"));
+    data_set.extend(element(0x0010, 0x0010, b"SYNTH^BOB "));
+    data_set.extend(element(0x0010, 0x0020, b"PL000002"));
+    data_set.extend(element(0x0020, 0x000d, &padded("2.25.100")));
+    data_set.extend(element(0x0020, 0x000e, &padded("2.25.100.0")));
+    data_set.extend(element(0x7fe0, 0x0010, &vec![7; pixels]));
+    data_set
+}
+
 #[test]
 fn a_data_set_that_claims_four_gigabytes() {
     let mut lab = Lab::start();
@@ -213,36 +225,44 @@ fn a_frame_without_end_is_hung_up_on() {
     lab.assert_alive();
 }
 
-/// A disk of 4 MB: C-STORE answers 0xA700, nothing is half-written, and what was there before
-/// is still served. Needs a file system of its own, so only root on Linux can play it.
+/// A disk of 12 MB: C-STORE answers 0xA700, nothing is half-written, and what was answered with
+/// success is still there. Needs a file system of its own, so only root on Linux can play it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a700() {
-    use crate::support::{fixture, process};
+    use crate::support::process;
     use std::process::Command;
-    needs!("storescu", "mount");
-    let disk = tempfile::tempdir().unwrap();
-    let mount = process::run(
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(disk.path()),
-    );
-    if !mount.status.success() {
-        eprintln!("skipped: not allowed to mount a small disk");
-        return;
-    }
-    struct Unmount<'a>(&'a std::path::Path);
-    impl Drop for Unmount<'_> {
+    needs!("mount");
+    struct Disk(tempfile::TempDir);
+    impl Drop for Disk {
         fn drop(&mut self) {
-            let _ = Command::new("umount").arg("-l").arg(self.0).status();
+            let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
         }
     }
-    let _unmount = Unmount(disk.path());
-    let lab = Lab::setup().data(&disk.path().join("data")).start();
-    let ct = fixture("ct.dcm");
-    let args = ["-v", "-R", "+II", "--repeat", "800", "--", ct.to_str().unwrap()];
-    let sent = crate::support::dcmtk::scu("storescu", lab.dicom, &args);
-    assert!(sent.said().contains("OutOfResources") || sent.said().contains("a700"), "{sent}");
+    let disk = Disk(tempfile::tempdir().unwrap());
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=12m", "none"]).arg(disk.0.path());
+    if !process::run(&mut mount).status.success() {
+        peers::skip("it::bad_input::a_full_disk_is_a700", "may not mount a small disk");
+        return;
+    }
+    let lab = Lab::setup().data(&disk.0.path().join("data")).start();
+    let mut association = Association::request(lab.dicom);
+    let mut stored = 0;
+    let refused = (1..200).find_map(|number| {
+        let instance = format!("2.25.100.{number}");
+        match association.store(3, &instance, &small_ct(&instance, 200_000)) {
+            Some(0x0000) => {
+                stored += 1;
+                None
+            }
+            other => Some(other),
+        }
+    });
+    assert_eq!(refused, Some(Some(0xa700)), "after {stored} instances");
+    let answered = lab.get("/instances").ok().json().as_array().map(Vec::len);
+    assert_eq!(answered, Some(stored));
     lab.assert_alive();
-    lab.get("/studies").ok();
 }
 
 #[test]

@@ -70,7 +70,8 @@ pub(crate) fn value(dump: &str, tag: &str) -> Option<String> {
     let line = dump.lines().find(|line| line.trim_start().starts_with(tag))?;
     let start = line.find('[')? + 1;
     let end = line[start..].find(']')? + start;
-    Some(line[start..end].trim().to_string())
+    // UIDs are shown with the NUL that makes their length even
+    Some(line[start..end].trim_matches(['\0', ' ']).to_string())
 }
 
 /// A data set as dcmdump shows it, without group 2, for comparison.

@@ -42,7 +42,7 @@ impl Orthanc {
         std::fs::write(&path, config.to_string()).expect("the configuration is written");
         let mut command = peers::command("Orthanc");
         // DCMTK's switch against Nagle's algorithm, without which each message costs 40 ms
-        command.arg("--verbose").arg(&path).env("TCP_NODELAY", "1").current_dir(folder.path());
+        command.arg(&path).env("TCP_NODELAY", "1").current_dir(folder.path());
         let log = folder.path().join("orthanc.log");
         let process = Running::start("Orthanc", &mut command, log, false);
         wait::until_listening("Orthanc's HTTP server", http);
