@@ -212,6 +212,7 @@ fn module_docs(repository: &Repository) -> Vec<String> {
     repository
         .sources
         .iter()
+        .filter(|source| !source.path.ends_with("/tests.rs"))
         .filter(|source| !source.text.trim_start().starts_with("//!"))
         .map(|source| format!("{}: starts without a module comment (//!)", source.path))
         .collect()
@@ -352,6 +353,7 @@ impl Text {
     fn is_test(&self) -> bool {
         self.path.contains("/tests/")
             || self.path.contains("/benches/")
+            || self.path.contains("/examples/")
             || self.path.ends_with("/tests.rs")
             || self.path.ends_with("_tests.rs")
     }
