@@ -7,6 +7,7 @@
 mod memory;
 mod pack;
 mod record;
+mod recover;
 mod scan;
 mod spool;
 

@@ -16,7 +16,9 @@ pub fn power_failures(seed: u64, open: OpenOn<'_>) {
     let disk = SimDisk::new(seed);
     let mut dice = Dice::new(seed ^ 0x5EED);
     let dir = Path::new("/packs");
-    let mut truth = Truth::default();
+    // Records of one length lie where those of an earlier life lay.
+    let length = (seed % 2 == 1).then(|| 100 + dice.roll(900) as usize);
+    let mut truth = Truth { length, ..Truth::default() };
     for life in 0..6 {
         let blobs = match open(disk.clone(), dir) {
             Ok(blobs) => blobs,
@@ -43,6 +45,8 @@ struct Truth {
     /// Under way when the power failed: may be there.
     unknown: Vec<Vec<u8>>,
     made: u32,
+    /// Of all bodies; `None`: any.
+    length: Option<usize>,
 }
 
 impl Truth {
@@ -78,7 +82,7 @@ impl Truth {
     /// The first bytes are a number of its own.
     fn body(&mut self, dice: &mut Dice) -> Vec<u8> {
         self.made += 1;
-        let len = 10 + dice.roll(3000) as usize;
+        let len = self.length.unwrap_or_else(|| 10 + dice.roll(3000) as usize);
         let mut body = dice.bytes(len);
         body[..4].copy_from_slice(&self.made.to_le_bytes());
         body
