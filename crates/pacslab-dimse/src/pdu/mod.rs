@@ -349,3 +349,6 @@ impl PduError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

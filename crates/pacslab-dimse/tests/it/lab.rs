@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pacslab_dicom::dict;
+use pacslab_dicom::{Dataset, dict};
 use pacslab_dimse::message::{Operation, Request};
+use pacslab_dimse::service::find::{FindHandler, FindRequest, FindResults};
+use pacslab_dimse::service::move_::{MoveHandler, MoveRequest, MoveTask, SubOperation};
 use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
-use pacslab_dimse::service::{store, verification};
+use pacslab_dimse::service::{find, move_, store, verification};
 use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Proposal, Remote,
     Requestor, ServerConfig, Status, StatusReply, negotiate, pdu, refuse, serve,
 };
 use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
-use pacslab_model::{AeTitle, Event, Moment, Uid, uids};
+use pacslab_model::{AeTitle, Event, Moment, Uid, Vr, tags, uids};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -91,8 +93,105 @@ impl Handler for Door {
                 Operation::Store { .. } => {
                     store::scp(association, &context, &request, &self.memory).await
                 }
+                Operation::Find { .. } => find::scp(association, &context, &request, &Finder).await,
+                Operation::Move { .. } => move_::scp(association, &context, &request, &Mover).await,
                 _ => refuse(association, &context, &request).await,
             }
+        })
+    }
+}
+
+/// Answers by the patient name: `MANY3` has three matches.
+struct Finder;
+
+impl FindHandler for Finder {
+    fn find(
+        &self,
+        request: FindRequest,
+    ) -> BoxFuture<'_, Result<Box<dyn FindResults>, StatusReply>> {
+        Box::pin(async move {
+            let name = request.identifier.str(tags::PATIENT_NAME).to_owned();
+            if name == "REFUSE" {
+                return Err(StatusReply::new(Status::OUT_OF_RESOURCES, "out of order"));
+            }
+            if let Some(count) = name.strip_prefix("MANY") {
+                let all: Vec<Dataset> = (0..count.parse().unwrap()).map(found).collect();
+                return Ok(Box::new(all.into_iter()) as Box<dyn FindResults>);
+            }
+            Ok(Box::new(Results { name, given: 0 }) as Box<dyn FindResults>)
+        })
+    }
+}
+
+fn found(n: usize) -> Dataset {
+    Dataset::new().with_str(tags::PATIENT_ID, Vr::LO, n.to_string())
+}
+
+struct Results {
+    name: String,
+    given: usize,
+}
+
+impl FindResults for Results {
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<(Status, Dataset), StatusReply>>> {
+        Box::pin(async move {
+            match self.name.as_str() {
+                "HANG" => std::future::pending().await,
+                "TRICKLE" if self.given > 0 => tokio::time::sleep(Duration::from_millis(20)).await,
+                "BREAK" if self.given == 2 => {
+                    return Some(Err(StatusReply::new(Status::OUT_OF_RESOURCES, "out of order")));
+                }
+                _ => {}
+            }
+            self.given += 1;
+            Some(Ok((Status::PENDING, found(self.given))))
+        })
+    }
+}
+
+/// Performs the sub-operations that the letters of the patient name stand for.
+struct Mover;
+
+impl MoveHandler for Mover {
+    fn begin(&self, request: MoveRequest) -> BoxFuture<'_, Result<Box<dyn MoveTask>, StatusReply>> {
+        Box::pin(async move {
+            if request.destination != "WS" {
+                let comment = format!("{} is not a destination we know", request.destination);
+                return Err(StatusReply::new(Status::MOVE_DESTINATION_UNKNOWN, comment));
+            }
+            let letters = request.identifier.str(tags::PATIENT_NAME).chars().collect();
+            Ok(Box::new(Letters { letters, at: 0 }) as Box<dyn MoveTask>)
+        })
+    }
+}
+
+struct Letters {
+    letters: Vec<char>,
+    at: usize,
+}
+
+impl MoveTask for Letters {
+    fn total(&self) -> usize {
+        self.letters.len()
+    }
+
+    fn next_operation(&mut self) -> BoxFuture<'_, Option<SubOperation>> {
+        Box::pin(async move {
+            let letter = self.letters.get(self.at).copied()?;
+            let uid = Uid::new(format!("1.2.{}", self.at));
+            if letter == 'd' {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            self.at += 1;
+            Some(match letter {
+                'w' => SubOperation::Warning(uid),
+                'f' => SubOperation::Failed(uid),
+                's' => SubOperation::Stop {
+                    reply: StatusReply::of(Status::OUT_OF_RESOURCES),
+                    not_sent: vec![uid],
+                },
+                _ => SubOperation::Completed,
+            })
         })
     }
 }
