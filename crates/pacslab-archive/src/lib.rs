@@ -14,3 +14,6 @@ pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
 pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
 pub use send::{Delivered, Delivery, Tally};
+
+/// What questions are answered with; doors need no edge to the store for it.
+pub use pacslab_store::{Counts, Row, Scope, Stored};

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use pacslab_dicom::dict;
 use pacslab_dimse::{Offer, Syntaxes};
-use pacslab_model::uids;
 
 use crate::services::{AbstractSyntax, SERVICES};
 
@@ -71,7 +70,24 @@ const INTRODUCTION: &str = concat!(
 
 #[cfg(test)]
 mod tests {
+    use pacslab_model::uids;
+
     use super::*;
+
+    /// The statement in `docs/` is the one that the table gives.
+    #[test]
+    fn conformance_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conformance.md");
+        if std::env::var_os("PACSLAB_REFRESH").is_some() {
+            std::fs::write(path, statement()).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+        assert!(
+            kept == statement(),
+            "docs/conformance.md is not current; refresh it with \
+             PACSLAB_REFRESH=1 cargo test -p pacslab-scp conformance"
+        );
+    }
 
     #[test]
     fn the_statement_names_our_implementation() {

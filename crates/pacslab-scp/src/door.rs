@@ -11,13 +11,12 @@ use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Remote, Requestor,
     negotiate, refuse,
 };
-use pacslab_model::AeTitle;
+use pacslab_model::{AeTitle, Clock, Emit};
 use pacslab_ris::Worklist;
 
 use crate::services;
 
 /// What the services work on.
-#[derive(Debug)]
 pub struct Door {
     pub archive: Arc<Archive>,
     pub worklist: Arc<Worklist>,
@@ -27,6 +26,17 @@ pub struct Door {
     pub peers: BTreeMap<String, Remote>,
     /// Who we are when we call a destination.
     pub requestor: Requestor,
+    pub events: Arc<dyn Emit>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door")
+            .field("aet", &self.aet)
+            .field("peers", &self.peers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Acceptor for Door {

@@ -1,14 +1,14 @@
 //! Identifiers of query/retrieve: data set to question, and row to answer.
 //! PS3.4 C.4.1.1.3 (C-FIND), C.4.2.1.4 (C-MOVE), C.6 (information models).
 
+use pacslab_archive::{Row, Scope};
 use pacslab_dicom::{Dataset, Element, Value, dict, query_keys};
 use pacslab_dimse::{Status, StatusReply};
 use pacslab_model::{AeTitle, Level, Query, Tag, Uid, Vr, tags};
-use pacslab_store::{Row, Scope};
 
 /// Which levels an information model has. PS3.4 C.6.1.1, C.6.2.1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Root {
+pub(crate) enum Root {
     Patient,
     Study,
 }

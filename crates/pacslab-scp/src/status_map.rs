@@ -11,7 +11,7 @@ use pacslab_archive::{ArchiveError, IngestError};
 use pacslab_dimse::{Status, StatusReply};
 
 /// The answer to a C-STORE that failed.
-pub fn ingest(error: &IngestError) -> StatusReply {
+pub(crate) fn ingest(error: &IngestError) -> StatusReply {
     let status = match error {
         IngestError::Full(_) => Status::OUT_OF_RESOURCES,
         IngestError::Mismatch { tag, .. } => {
@@ -24,6 +24,6 @@ pub fn ingest(error: &IngestError) -> StatusReply {
 }
 
 /// The answer to a query or retrieval that failed in the archive.
-pub fn archive(error: &ArchiveError) -> StatusReply {
+pub(crate) fn archive(error: &ArchiveError) -> StatusReply {
     StatusReply::new(Status::PROCESSING_FAILURE, error.to_string())
 }
