@@ -90,6 +90,11 @@ impl<'a> Group<'a> {
         own.filter(move |(segment, _)| segment.name() == name).map(|(segment, _)| *segment)
     }
 
+    /// Those of the group, then those in front of the first order.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'a>> {
+        self.own.iter().chain(&self.shared).map(|(segment, _)| *segment)
+    }
+
     /// Segments of that name in the group itself.
     pub(super) fn own(&self, name: &str) -> impl Iterator<Item = (Segment<'a>, usize)> {
         self.own.iter().filter(move |(segment, _)| segment.name() == name).copied()
@@ -105,7 +110,7 @@ impl<'a> Group<'a> {
     }
 
     pub(super) fn get(&self, path: &Path) -> Value<'a> {
-        path.find(self.own.iter().chain(&self.shared).map(|(segment, _)| *segment))
+        path.find(self.segments())
     }
 
     /// Which segment of that name the group has, for ERR; 1 where it has none.

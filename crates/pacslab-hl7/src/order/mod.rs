@@ -3,6 +3,7 @@
 
 mod build;
 mod group;
+mod patient;
 mod read;
 
 pub(crate) use build::msh;
