@@ -3,8 +3,15 @@
 //! An order comes through any door as an `OrderChange`; [`Ris::apply`] makes it durable, moves its
 //! steps through the table of [`machine`] and writes their `.wl` files, and only then answers.
 
+mod arrivals;
 pub mod events;
+pub mod hl7;
 pub mod machine;
+pub mod mllp;
+mod orders;
 pub mod worklist;
 
+pub use arrivals::Images;
+pub use hl7::{Heard, Hl7Inbox};
+pub use orders::{Applied, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings};
 pub use worklist::{Item, Worklist, WorklistEntry, WorklistError, WorklistSettings};

@@ -8,6 +8,7 @@ mod item;
 mod watch;
 
 pub use answer::answer;
+pub(crate) use folder::digest;
 pub use folder::{Unreadable, Worklist, WorklistError, WorklistSettings};
 pub use item::{Item, WorklistEntry, dataset};
 pub use watch::Poll;

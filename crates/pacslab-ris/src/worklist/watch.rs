@@ -252,8 +252,11 @@ mod linux {
                 )
             };
             let (stop, event) = stopped(timeout, self.queue.as_deref());
-            // let a burst gather: who asks in between drains the queue himself
-            !stop && !(event && stopped(Some(Duration::from_millis(20)), None).0)
+            if event && !stop {
+                // let a burst gather: who asks in between drains the queue himself
+                return !stopped(Some(Duration::from_millis(20)), None).0;
+            }
+            !stop
         }
 
         pub(in super::super) fn stop(&self) {

@@ -1,0 +1,170 @@
+//! What is done with one HL7 message: read, applied, answered. HL7 v2.5.1 2.9 (acknowledgement).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use pacslab_hl7::order::{self, Options};
+use pacslab_hl7::{Code, Finding, Message, ack};
+use pacslab_model::{Direction, Event, Identifiers, Outcome};
+use sha2::{Digest, Sha256};
+
+use crate::events;
+use crate::orders::{Done, Ris};
+
+/// Answers HL7 messages for an RIS. Holds no connection.
+pub struct Hl7Inbox {
+    ris: Arc<Ris>,
+    options: Options,
+    answers: AtomicU64,
+}
+
+/// What came of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// The acknowledgement; `None`: the sender wants none, or nothing can be made out.
+    pub answer: Option<Vec<u8>>,
+    pub accepted: bool,
+    /// Nothing of an HL7 message could be made out: a peer to part with.
+    pub hopeless: bool,
+}
+
+impl std::fmt::Debug for Hl7Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hl7Inbox").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What was understood of a message, for the event.
+#[derive(Default)]
+struct Story {
+    kind: String,
+    sender: String,
+    ids: Identifiers,
+    said: Vec<String>,
+}
+
+impl Hl7Inbox {
+    pub fn new(ris: Arc<Ris>, options: Options) -> Self {
+        Self { ris, options, answers: AtomicU64::new(0) }
+    }
+
+    pub fn ris(&self) -> &Arc<Ris> {
+        &self.ris
+    }
+
+    /// Does what a message asks for and answers it. Blocks until the effect is durable.
+    pub fn receive(&self, bytes: &[u8], peer: &str) -> Heard {
+        let begun = Instant::now();
+        let mut story = Story::default();
+        let heard = match Message::parse(bytes) {
+            Ok(message) => self.answer(&message, bytes, &mut story),
+            Err(error) => {
+                story.said.push(error.to_string());
+                let answer = self.reply(|reply| ack::unreadable(bytes, &error, reply));
+                Heard {
+                    hopeless: answer.is_none(),
+                    answer: answer.map(|answer| answer.to_bytes()),
+                    accepted: false,
+                }
+            }
+        };
+        let Story { kind, sender, ids, said } = story;
+        let kind = if kind.is_empty() { "HL7 message".to_owned() } else { kind };
+        let verdict = if heard.accepted { "accepted" } else { "refused" };
+        let from = if sender.is_empty() { String::new() } else { format!(" from {sender}") };
+        let text = format!("{kind}{from} {verdict}: {}", said.join("; "));
+        let event = Event::new(self.ris.clock.now(), events::HL7_IN, text)
+            .outcome(if heard.accepted { Outcome::Ok } else { Outcome::Failed })
+            .peer(peer, Direction::In)
+            .took(begun.elapsed())
+            .ids(ids)
+            .field("answer", heard.answer.as_deref().map(readable).unwrap_or_default())
+            .raw(bytes);
+        self.ris.emit.emit(event);
+        heard
+    }
+
+    fn answer(&self, message: &Message, bytes: &[u8], story: &mut Story) -> Heard {
+        let (kind, event) = message.kind();
+        story.kind = format!("{kind}^{event} {}", message.control_id());
+        story.sender = message.text("MSH-3.1");
+        let sender = format!("{}|{}", message.text("MSH-3"), message.text("MSH-4"));
+        let control_id = message.control_id();
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        // a sender that lost our answer sends again; one that counts from 1 each morning does not
+        if !control_id.is_empty()
+            && let Ok(Some(kept)) = self.ris.desk.answer(&sender, &control_id)
+            && let Some(answer) = kept.strip_prefix(&digest)
+        {
+            story.said.push("the same message again, answered as before".to_owned());
+            let answer = (!answer.is_empty()).then(|| answer.to_vec());
+            return Heard { answer, accepted: true, hopeless: false };
+        }
+        let applied = self.apply(message, story);
+        let accepted = applied.is_ok();
+        let answer = self.reply(|reply| match &applied {
+            Ok(()) => ack::accept(message, reply),
+            Err(findings) => ack::refuse(message, findings, reply),
+        });
+        let answer = ack::wanted(message, accepted).then(|| answer.to_bytes());
+        if accepted && !control_id.is_empty() {
+            let mut kept = digest.to_vec();
+            kept.extend_from_slice(answer.as_deref().unwrap_or_default());
+            let now = self.ris.clock.now();
+            if let Err(error) = self.ris.desk.put_answer(&sender, &control_id, &kept, now) {
+                // the orders are kept, and taking them again changes nothing
+                story.said.push(format!("the answer could not be kept: {error}"));
+            }
+        }
+        Heard { answer, accepted, hopeless: false }
+    }
+
+    /// Orders that were applied before one that is refused stay: sending them again is harmless.
+    fn apply(&self, message: &Message, story: &mut Story) -> Result<(), Vec<Finding>> {
+        let changes = order::orders(message, &self.options).inspect_err(|findings| {
+            story.said.extend(findings.iter().map(Finding::to_string));
+        })?;
+        let imaging = message.segment("IPC").is_some();
+        for change in changes {
+            if story.ids.is_empty() {
+                story.ids = crate::orders::identifiers(&change.order);
+            }
+            let number = change.order.accession.clone();
+            match self.ris.apply(change) {
+                Ok(applied) => {
+                    story.ids = crate::orders::identifiers(&applied.order);
+                    let what = match applied.done {
+                        Done::Created => "created",
+                        Done::Changed => "changed",
+                        Done::Repeated => "was so already",
+                    };
+                    story.said.push(format!("order {} {what}", applied.order.accession));
+                    story.said.extend(applied.remarks);
+                }
+                Err(refused) => {
+                    story.said.push(format!("order {number}: {refused}"));
+                    let finding = refused.finding(imaging);
+                    return Err(vec![match refused.code() {
+                        Code::ApplicationInternal => Finding { segment: "MSH".into(), ..finding },
+                        _ => finding,
+                    }]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reply<T>(&self, make: impl FnOnce(&ack::Reply<'_>) -> T) -> T {
+        let at = self.ris.clock.now();
+        let number = self.answers.fetch_add(1, Ordering::Relaxed) % 1_000_000;
+        // MSH-10 of 2.3.1 holds 20 characters
+        let control_id = format!("{}{}{number:06}", at.da(), at.tm());
+        make(&ack::Reply { control_id: &control_id, at })
+    }
+}
+
+/// Segments on lines of their own.
+fn readable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end().replace('\r', "\n")
+}

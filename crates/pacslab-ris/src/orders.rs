@@ -1,0 +1,381 @@
+//! Orders: what a change of one does, whichever door it came through. IHE RAD TF-2 4.2 to 4.4, 4.13.
+//!
+//! A change is durable in the desk, then in the `.wl` files, and only then answered. What a crash
+//! leaves undone between the two is done when the RIS is opened again.
+
+mod fill;
+mod reconcile;
+mod refused;
+
+use std::sync::Arc;
+
+use pacslab_model::order::{Order, OrderChange, OrderControl, ScheduledStep, StepStatus};
+use pacslab_model::{Clock, Emit, Event, Identifiers, Outcome};
+use pacslab_store::{Desk, Expect, OrderFilter, OrderRecord, Put, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::events;
+use crate::machine::{self, StepEvent};
+use crate::worklist::{Worklist, file};
+
+pub use reconcile::Reconciled;
+pub use refused::{Place, RefusedOrder};
+
+/// The RIS: orders in the desk, their steps on the worklist.
+pub struct Ris {
+    pub(crate) desk: Arc<dyn Desk>,
+    pub(crate) worklist: Arc<Worklist>,
+    pub(crate) settings: RisSettings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) emit: Arc<dyn Emit>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RisSettings {
+    /// Makes the study UIDs of one lab differ from those of another.
+    pub site: String,
+    /// Before the numbers of orders that come without an accession number.
+    pub accession_prefix: String,
+    /// The first images of a study start its step.
+    pub images_start_steps: bool,
+    /// A step that has started is offered no longer. Otherwise its `.wl` file goes on saying
+    /// SCHEDULED until the step ends, as with a worklist server that only knows files.
+    pub started_leaves: bool,
+    /// XO may change a step that has started.
+    pub change_started: bool,
+}
+
+impl Default for RisSettings {
+    fn default() -> Self {
+        Self {
+            site: "PACSLAB".to_owned(),
+            accession_prefix: "PL".to_owned(),
+            images_start_steps: true,
+            started_leaves: false,
+            change_started: false,
+        }
+    }
+}
+
+/// What a change came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Applied {
+    pub done: Done,
+    /// The order as it now is.
+    pub order: Order,
+    /// What was missing or unusual and how it was filled.
+    pub remarks: Vec<String>,
+    /// Names of the files in the worklist folder that show it.
+    pub files: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Done {
+    Created,
+    Changed,
+    /// It was as asked already.
+    Repeated,
+}
+
+/// How often a change is tried again when another one of the same order comes between.
+const ATTEMPTS: usize = 16;
+
+impl Ris {
+    /// Mends what a crash left undone between the desk and the worklist folder.
+    ///
+    /// # Errors
+    /// The desk cannot be read or the folder cannot be written.
+    pub fn open(
+        desk: Arc<dyn Desk>,
+        worklist: Arc<Worklist>,
+        settings: RisSettings,
+        clock: Arc<dyn Clock>,
+        emit: Arc<dyn Emit>,
+    ) -> Result<Self, RefusedOrder> {
+        let ris = Self { desk, worklist, settings, clock, emit };
+        ris.reconcile()?;
+        Ok(ris)
+    }
+
+    pub fn worklist(&self) -> &Arc<Worklist> {
+        &self.worklist
+    }
+
+    pub fn desk(&self) -> &Arc<dyn Desk> {
+        &self.desk
+    }
+
+    /// Does what a change asks for. Blocks until the effect is durable.
+    ///
+    /// # Errors
+    /// See [`RefusedOrder`]; a refused change has changed nothing, except that
+    /// [`RefusedOrder::File`] leaves an order whose file is still to be written: sending the same
+    /// again, or starting again, mends that.
+    pub fn apply(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
+        let control = change.control;
+        let asked = change.order.clone();
+        let result = self.attempt(change);
+        let order = result.as_ref().map_or(&asked, |applied| &applied.order);
+        let what = word(control);
+        let event = match &result {
+            Ok(applied) => {
+                let repeated =
+                    if applied.done == Done::Repeated { ", as it was already" } else { "" };
+                let text = format!("{what} {}{repeated}", order.accession);
+                Event::new(self.clock.now(), events::ORDER, text)
+                    .field("remarks", applied.remarks.join("; "))
+            }
+            Err(refused) => {
+                let text = format!("{what} {} refused: {refused}", order.accession);
+                Event::new(self.clock.now(), events::ORDER, text).outcome(Outcome::Failed)
+            }
+        };
+        self.emit.emit(event.ids(identifiers(order)));
+        result
+    }
+
+    fn attempt(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
+        let OrderChange { control, order, mut remarks } = change;
+        let first_remarks = remarks.len();
+        for _ in 0..ATTEMPTS {
+            remarks.truncate(first_remarks);
+            let known = self.known(&order, control)?;
+            let next = match (control, &known) {
+                (OrderControl::New, None) => self.filled(order.clone(), None, &mut remarks)?,
+                (OrderControl::New, Some(known)) => {
+                    self.repeated(order.clone(), known, &mut remarks)?
+                }
+                (_, None) => return Err(RefusedOrder::unknown(&order)),
+                (OrderControl::Change, Some(known)) => {
+                    self.revised(order.clone(), known, &mut remarks)?
+                }
+                (OrderControl::Cancel, Some(known)) => {
+                    moved(known, &order.steps, |_| Some(StepEvent::Cancel))?
+                }
+                (OrderControl::Discontinue, Some(known)) => {
+                    moved(known, &order.steps, |_| Some(StepEvent::Discontinue))?
+                }
+                (OrderControl::StatusChange, Some(_)) if order.steps.is_empty() => {
+                    return Err(RefusedOrder::Missing {
+                        what: "scheduled procedure step id, which tells the step whose status changes",
+                        place: ("OBR", 20, 1),
+                    });
+                }
+                (OrderControl::StatusChange, Some(known)) => {
+                    moved(known, &order.steps, |step| machine::towards(step.status))?
+                }
+            };
+            let expect = known.as_ref().map_or(Expect::New, |known| Expect::Version(known.version));
+            let done = match self.desk.put_order(&next, expect, self.clock.now())? {
+                Put::Stored { .. } if known.is_none() => Done::Created,
+                Put::Stored { .. } => Done::Changed,
+                Put::Unchanged { .. } => Done::Repeated,
+                Put::Conflict(_) | Put::Gone => continue,
+            };
+            let (order, files) = self.publish(next)?;
+            return Ok(Applied { done, order, remarks, files });
+        }
+        Err(RefusedOrder::Busy { accession: order.accession })
+    }
+
+    /// The order that a change is about.
+    fn known(
+        &self,
+        order: &Order,
+        control: OrderControl,
+    ) -> Result<Option<OrderRecord>, StoreError> {
+        let mut filter = OrderFilter::default();
+        if !order.accession.is_empty() {
+            filter.accession = Some(order.accession.clone());
+        } else if !order.placer.id.is_empty() {
+            filter.placer_number = Some(order.placer.id.clone());
+        } else if !order.filler.id.is_empty() {
+            filter.filler_number = Some(order.filler.id.clone());
+        } else {
+            return Ok(None);
+        }
+        let mut found = self.desk.orders(&filter)?;
+        let same = |a: &str, b: &str| a == b || a.is_empty() || b.is_empty();
+        if order.accession.is_empty() {
+            found.retain(|known| same(&known.order.placer.issuer, &order.placer.issuer));
+        }
+        let issuer = &order.filler.issuer;
+        if let Some(at) = found.iter().position(|known| known.order.filler.issuer == *issuer) {
+            return Ok(Some(found.swap_remove(at)));
+        }
+        // accession numbers are unique per authority: another one's new order is another order
+        if control == OrderControl::New {
+            found.retain(|known| same(&known.order.filler.issuer, issuer));
+        }
+        Ok(found.into_iter().max_by_key(|known| known.changed_at))
+    }
+
+    /// A new order that is there already: the same, or another one with its number.
+    fn repeated(
+        &self,
+        order: Order,
+        known: &OrderRecord,
+        remarks: &mut Vec<String>,
+    ) -> Result<Order, RefusedOrder> {
+        let mut order = self.filled(order, Some(&known.order), remarks)?;
+        for (step, there) in order.steps.iter_mut().zip(&known.order.steps) {
+            step.status = there.status;
+        }
+        match fill::difference(&known.order, &order) {
+            None => Ok(known.order.clone()),
+            Some(differs) => Err(RefusedOrder::Duplicate { accession: order.accession, differs }),
+        }
+    }
+
+    /// XO: what it tells replaces what was known, except the identifiers that images carry already.
+    fn revised(
+        &self,
+        order: Order,
+        known: &OrderRecord,
+        remarks: &mut Vec<String>,
+    ) -> Result<Order, RefusedOrder> {
+        let (mut next, asked) = fill::merged(order, &known.order, remarks);
+        let open = |step: &ScheduledStep| !machine::is_final(step.status);
+        let all_ended = !known.order.steps.iter().any(open);
+        for (at, step) in next.steps.iter_mut().enumerate() {
+            let Some(there) = known.order.steps.iter().find(|there| there.id == step.id) else {
+                step.status = StepStatus::Scheduled;
+                continue;
+            };
+            let wanted = asked.iter().find(|(asked, _)| *asked == at).map(|(_, status)| *status);
+            let event = wanted.and_then(machine::towards).unwrap_or(StepEvent::Revise);
+            step.status = there.status;
+            let ignored = event == StepEvent::Revise
+                && ((self.settings.change_started && open(there)) || (!open(there) && !all_ended));
+            if !ignored {
+                step.status = machine::step(there.status, event)
+                    .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
+            }
+        }
+        self.filled(next, Some(&known.order), remarks)
+    }
+
+    /// Makes the folder show an order as the desk has it; names its files.
+    pub(crate) fn publish(&self, mut order: Order) -> Result<(Order, Vec<String>), RefusedOrder> {
+        loop {
+            let files = self.write_files(&order)?;
+            // another change may have come between: the folder must end with the last one
+            let filter =
+                OrderFilter { accession: Some(order.accession.clone()), ..OrderFilter::default() };
+            let last = self.desk.orders(&filter)?.into_iter().find(|record| {
+                record.order.filler.issuer == order.filler.issuer && record.order != order
+            });
+            match last {
+                None => return Ok((order, files)),
+                Some(record) => order = record.order,
+            }
+        }
+    }
+
+    pub(crate) fn write_files(&self, order: &Order) -> Result<Vec<String>, RefusedOrder> {
+        let folder = self.worklist.folder();
+        let mut files = Vec::new();
+        for step in &order.steps {
+            let Some(status) = self.offered_as(step.status) else {
+                for name in file::remove(folder, order, step)? {
+                    let text = format!("{name} removed: the step is {}", step.status.as_str());
+                    self.tell(events::WORKLIST_REMOVED, text, order);
+                }
+                continue;
+            };
+            let written = file::write(folder, order, step, status)?;
+            if let Some(wanted) = &written.instead_of {
+                let text = format!(
+                    "{} written, because {wanted} is a file of somebody else's",
+                    written.name
+                );
+                let event = Event::new(self.clock.now(), events::WORKLIST_WRITTEN, text)
+                    .outcome(Outcome::Warning);
+                self.emit.emit(event.ids(identifiers(order)));
+            } else if written.changed {
+                self.tell(events::WORKLIST_WRITTEN, format!("{} written", written.name), order);
+            }
+            files.push(written.name);
+        }
+        Ok(files)
+    }
+
+    /// What the file of a step says about it; `None`: it has none.
+    pub(crate) fn offered_as(&self, status: StepStatus) -> Option<StepStatus> {
+        match status {
+            StepStatus::Started | StepStatus::Departed if !self.settings.started_leaves => {
+                Some(StepStatus::Scheduled)
+            }
+            status if machine::is_final(status) => None,
+            status => Some(status),
+        }
+    }
+
+    pub(crate) fn tell(&self, kind: &'static str, text: String, order: &Order) {
+        self.emit.emit(Event::new(self.clock.now(), kind, text).ids(identifiers(order)));
+    }
+}
+
+impl std::fmt::Debug for Ris {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ris").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Moves the steps that are named, or all that have not ended.
+fn moved(
+    known: &OrderRecord,
+    named: &[ScheduledStep],
+    event: impl Fn(&ScheduledStep) -> Option<StepEvent>,
+) -> Result<Order, RefusedOrder> {
+    let mut next = known.order.clone();
+    for wanted in named {
+        let Some(step) = next.steps.iter_mut().find(|step| step.id == wanted.id) else {
+            return Err(RefusedOrder::NoSuchStep {
+                accession: next.accession,
+                step: wanted.id.clone(),
+            });
+        };
+        if let Some(event) = event(wanted) {
+            step.status = machine::step(step.status, event)
+                .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
+        }
+    }
+    if named.is_empty() {
+        let all_ended = next.steps.iter().all(|step| machine::is_final(step.status));
+        for step in &mut next.steps {
+            if machine::is_final(step.status) && !all_ended {
+                continue;
+            }
+            if let Some(event) = event(step) {
+                step.status = machine::step(step.status, event)
+                    .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
+            }
+        }
+    }
+    Ok(next)
+}
+
+const fn word(control: OrderControl) -> &'static str {
+    match control {
+        OrderControl::New => "new order",
+        OrderControl::Change => "change of order",
+        OrderControl::Cancel => "cancellation of order",
+        OrderControl::Discontinue => "discontinuation of order",
+        OrderControl::StatusChange => "status change of order",
+    }
+}
+
+pub(crate) fn identifiers(order: &Order) -> Identifiers {
+    Identifiers {
+        accession: order.accession.clone(),
+        patient_id: order.patient.id.id.clone(),
+        study_uid: order.procedure.study_uid.to_string(),
+        ..Identifiers::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
