@@ -38,7 +38,7 @@ struct Protocol {
 impl Protocol {
     fn chest(item: &WorklistItem) -> Self {
         Self {
-            matrix: 192,
+            matrix: 256,
             slices: 16,
             top_mm: 72.0,
             thickness_mm: 8.0,
@@ -46,7 +46,7 @@ impl Protocol {
             tube_current_ma: 200.0,
             exposure_time_ms: 500.0,
             ctdi_vol: 8.2,
-            noise_hu: 9.0,
+            noise_hu: 12.0,
             contrast: with_contrast(item),
             body_part: "CHEST",
             region: Code::new("816094009", "SCT", "Chest"),

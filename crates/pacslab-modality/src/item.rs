@@ -142,6 +142,15 @@ impl WorklistItem {
         self.step().str(tags::MODALITY)
     }
 
+    /// Date and time of the step, which sort as text.
+    pub fn scheduled(&self) -> (String, String) {
+        let step = self.step();
+        (
+            step.str(tags::SCHEDULED_PROCEDURE_STEP_START_DATE).to_owned(),
+            step.str(tags::SCHEDULED_PROCEDURE_STEP_START_TIME).to_owned(),
+        )
+    }
+
     /// The study that the order has planned, if it has.
     pub fn study_uid(&self) -> Option<Uid> {
         Some(Uid::new(self.dataset.str(tags::STUDY_INSTANCE_UID))).filter(|uid| !uid.is_empty())

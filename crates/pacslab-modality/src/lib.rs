@@ -14,11 +14,13 @@ mod item;
 mod person;
 pub mod phantom;
 mod random;
+pub mod scanner;
 
 pub use acquire::{Acquisition, Error, Instance, Options, Series, acquire, possible};
 pub use catalogue::Exam;
 pub use files::{WriteError, file_name};
 pub use item::{BadItem, WorklistItem};
+pub use scanner::{Scanner, Sent, WorklistKeys};
 
 /// Raised whenever the same seed gives other bytes than before; each object records it.
 pub const GENERATOR_VERSION: &str = "1";

@@ -128,31 +128,29 @@ impl Builder<'_> {
             Shape::barrel([0.0, 0.0, 0.0], r, Hu(hu))
         };
         let mut random = self.body.random("breasts");
-        if self.body.female {
-            let size = random.about(1.0, 12.0) * (0.8 + fat / 60.0);
-            let front = -(96.0 * s + 0.75 * fat);
-            for side in [-1.0, 1.0] {
-                let r = [58.0 * size, 40.0 * size, 62.0 * size];
-                let center = [side * 76.0 * s, front, -18.0];
-                self.phantom.add(Shape::ellipsoid(center, r.map(|v| v + 1.5), Hu(10.0)));
-                self.phantom.add(Shape::ellipsoid(center, r, Hu(FAT)));
+        let size = random.about(1.0, 12.0) * (0.8 + fat / 60.0);
+        let front = -(94.0 * s + 0.75 * fat);
+        let breasts = |grow: f32, hu: f32| {
+            let r = [60.0 * size + grow, 32.0 * size + grow, 62.0 * size + grow];
+            let at = |side: f32| [side * 78.0 * s, front, -18.0];
+            [-1.0, 1.0].map(|side| Shape::ellipsoid(at(side), r, Hu(hu)))
+        };
+        // all skin before all fat, so that no skin runs through the inside
+        let sides = if self.body.female { 2 } else { 0 };
+        breasts(1.5, 10.0).into_iter().take(sides).for_each(|shape| self.phantom.add(shape));
+        self.phantom.add(trunk(1.5, 10.0));
+        breasts(0.0, FAT).into_iter().take(sides).for_each(|shape| self.phantom.add(shape));
+        self.phantom.add(trunk(0.0, FAT));
+        for side in [-1.0, 1.0].into_iter().take(sides) {
+            for _ in 0..10 {
+                let at = [
+                    side * (78.0 * s + random.between(-20.0, 22.0)),
+                    front - random.between(-2.0, 17.0) * size,
+                    -18.0 + random.between(-28.0, 24.0),
+                ];
+                let r = [0; 3].map(|_| random.between(4.0, 11.0) * size);
+                self.phantom.add(Shape::ellipsoid(at, r, Hu(random.between(0.0, 35.0))));
             }
-            self.phantom.add(trunk(1.5, 10.0));
-            self.phantom.add(trunk(0.0, FAT));
-            for side in [-1.0, 1.0] {
-                for _ in 0..9 {
-                    let at = [
-                        side * (76.0 * s + random.between(-18.0, 22.0)),
-                        front - random.between(-4.0, 22.0) * size,
-                        -18.0 + random.between(-28.0, 24.0),
-                    ];
-                    let r = [0; 3].map(|_| random.between(5.0, 12.0) * size);
-                    self.phantom.add(Shape::ellipsoid(at, r, Hu(random.between(0.0, 35.0))));
-                }
-            }
-        } else {
-            self.phantom.add(trunk(1.5, 10.0));
-            self.phantom.add(trunk(0.0, FAT));
         }
         // muscle all round, thick at the flanks (latissimus, serratus) and beside the spine
         self.barrel([0.0, 2.0, -40.0], [157.0, 101.0, 420.0], Hu(MUSCLE));
@@ -175,7 +173,7 @@ impl Builder<'_> {
             self.tilted(
                 [side * 139.0, 22.0, 10.0],
                 [0.25 * side, 1.0, 0.0],
-                [64.0, 4.5, 130.0],
+                [44.0, 4.5, 130.0],
                 Hu(FAT),
             );
             self.tilted(
@@ -211,16 +209,22 @@ impl Builder<'_> {
 
         let mut random = self.body.random("lung vessels");
         for side in [-1.0f32, 1.0] {
-            let hilum = [side * 36.0, 6.0, 24.0];
-            // arteries, then veins that end deeper at the left atrium
-            for (start, radius, count) in [(hilum, 5.6, 190), ([side * 34.0, 4.0, -6.0], 4.6, 130)]
-            {
+            // arteries beside the bronchi, then veins, which end deeper at the left atrium; each
+            // from its hilum to its levels
+            for (start, radius, levels, count) in [
+                ([40.0, 4.0, 34.0], 4.6, (14.0, 122.0), 160),
+                ([46.0, 10.0, 8.0], 5.4, (-100.0, 30.0), 200),
+                ([42.0, -2.0, 12.0], 4.2, (-8.0, 110.0), 110),
+                ([40.0, 20.0, -24.0], 4.2, (-100.0, 4.0), 110),
+            ] {
+                let start: [f32; 3] = start;
+                let start = [side * start[0], start[1], start[2]];
                 let mut targets = Vec::with_capacity(count);
                 while targets.len() < count {
                     let p = [
                         side * random.between(22.0, 134.0),
                         random.between(-86.0, 86.0),
-                        random.between(-100.0, 120.0),
+                        random.between(levels.0, levels.1),
                     ];
                     if self.in_lung(p, 0.95) {
                         targets.push(p.map(|v| v * self.s));
@@ -244,7 +248,7 @@ impl Builder<'_> {
     fn in_lung(&self, p: [f32; 3], reach: f32) -> bool {
         let shrink = narrowing(p[2]) * reach;
         let (u, v) = ((p[0] / (CAGE[0] * shrink)).abs(), (p[1] / (CAGE[1] * shrink)).abs());
-        let barrel = u * u * u.sqrt() + v * v * v.sqrt();
+        let barrel = u * u * u.sqrt().sqrt() + v * v * v.sqrt().sqrt();
         let away = |c: [f32; 3], r: [f32; 3]| {
             (0..3).map(|at| ((p[at] - c[at]) / r[at]).powi(2)).sum::<f32>() > 1.0
         };
@@ -281,7 +285,7 @@ impl Builder<'_> {
         // behind the breastbone the lungs almost meet
         self.ball([2.0, -74.0, 10.0], [20.0, 26.0, 120.0], fat);
         // pericardial fat below
-        self.ball([20.0, -30.0, -42.0], [71.0, 58.0, 60.0], fat);
+        self.ball([20.0, -30.0, -42.0], [66.0, 56.0, 57.0], fat);
 
         let (right, left) = (self.blood.right_heart, self.blood.left_heart);
         let lumen = self.blood.lung_vessels;
@@ -478,8 +482,8 @@ impl Builder<'_> {
             let z = 27.0 * k as f32 + 8.0 - drop;
             let narrow = narrowing(z);
             let (sin, cos) = (libm::sinf(angle), libm::cosf(angle));
-            // the barrel's outline: power 2 / 2.5 of the circle's
-            let root = |v: f32| libm::powf(v.abs(), 0.8) * v.signum();
+            // the barrel's outline: power 2 / 2.25 of the circle's
+            let root = |v: f32| libm::powf(v.abs(), 8.0 / 9.0) * v.signum();
             [side * (CAGE[0] + 3.5) * narrow * root(sin), (CAGE[1] + 3.5) * narrow * root(cos), z]
         };
         for k in -5..9 {

@@ -49,7 +49,7 @@ impl Shape {
         Self::round(center, radii, axes, false, material)
     }
 
-    /// Between an ellipse and a rectangle (power 2.5): trunks and vertebral bodies.
+    /// Between an ellipse and a rectangle (power 2.25): trunks and vertebral bodies.
     pub fn barrel(center: [f32; 3], radii: [f32; 3], material: Material) -> Self {
         let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
         Self::round(center, radii, axes, true, material)
@@ -124,29 +124,22 @@ impl Shape {
         pixel: f32,
         thickness: f32,
     ) {
-        let each = |row: &mut [f32], cover: &dyn Fn(Vector) -> f32| {
-            for (hu, x) in row.iter_mut().zip(xs) {
-                let p = [*x, y, z];
-                let mut share = cover(p);
-                if share > 0.0
-                    && let Some((normal, distance)) = self.cut
-                {
-                    share *= (0.5 + (dot(normal, p) - distance) / pixel).clamp(0.0, 1.0);
-                }
-                if share > 0.0 {
-                    *hu += share * (self.material.hu(p, pixel, thickness) - *hu);
-                }
-            }
-        };
         match &self.form {
             Form::Round { center, axes, square } => {
                 let (center, axes, square) = (*center, *axes, *square);
-                each(row, &|p| round_cover(p, center, axes, square, pixel, thickness));
+                // an edge ends where the surface is further away than half its widest spread
+                let steepest = axes.iter().map(|axis| dot(*axis, *axis)).fold(0.0, f32::max).sqrt();
+                let reach = 0.5 * (blur(1.0, pixel, thickness) + blur(0.0, pixel, thickness));
+                let (inner, outer) = ((1.0 - reach * steepest).max(0.0), 1.0 + reach * steepest);
+                let (full, none) = (inner * inner * inner.sqrt(), outer * outer * outer.sqrt());
+                self.fill(row, xs, [y, z, pixel, thickness], |p| {
+                    round_cover(p, center, axes, square, [full, none], pixel, thickness)
+                });
             }
             Form::Capsule { start, along, length2, r0, growth, flat } => {
                 let (start, along, length2) = (*start, *along, *length2);
                 let (r0, growth, flat) = (*r0, *growth, *flat);
-                each(row, &|p| {
+                self.fill(row, xs, [y, z, pixel, thickness], |p| {
                     let from = [p[0] - start[0], p[1] - start[1], p[2] - start[2]];
                     let t = (dot(from, along) / length2).clamp(0.0, 1.0);
                     let off = [0, 1, 2].map(|at| from[at] - t * along[at]);
@@ -165,6 +158,28 @@ impl Shape {
             }
         }
     }
+
+    /// Lays the material over a row as far as `cover` says.
+    fn fill(
+        &self,
+        row: &mut [f32],
+        xs: &[f32],
+        [y, z, pixel, thickness]: [f32; 4],
+        cover: impl Fn(Vector) -> f32,
+    ) {
+        for (hu, x) in row.iter_mut().zip(xs) {
+            let p = [*x, y, z];
+            let mut share = cover(p);
+            if share > 0.0
+                && let Some((normal, distance)) = self.cut
+            {
+                share *= (0.5 + (dot(normal, p) - distance) / pixel).clamp(0.0, 1.0);
+            }
+            if share > 0.0 {
+                *hu += share * (self.material.hu(p, pixel, thickness) - *hu);
+            }
+        }
+    }
 }
 
 /// Over which distance an edge is spread whose normal has this vertical part.
@@ -179,26 +194,24 @@ fn round_cover(
     center: Vector,
     axes: [Vector; 3],
     square: bool,
+    [full, none]: [f32; 2],
     pixel: f32,
     thickness: f32,
 ) -> f32 {
     let from = [p[0] - center[0], p[1] - center[1], p[2] - center[2]];
     let u = axes.map(|axis| dot(axis, from));
     let squares = u.map(|value| value * value);
-    if squares[0] + squares[1] + squares[2] > 4.0 {
+    // value - 1 is zero on the surface; slopes are its derivatives by u
+    let roots = if square { [0, 1].map(|at| u[at].abs().sqrt().sqrt()) } else { [1.0; 2] };
+    let value = squares[0] * roots[0] + squares[1] * roots[1] + squares[2];
+    if value < full {
+        return 1.0;
+    }
+    if value > none {
         return 0.0;
     }
-    // value - 1 is zero on the surface; slopes are its derivatives by u
-    let (value, slopes) = if square {
-        let roots = u.map(|value| value.abs().sqrt());
-        let powers = [0, 1].map(|at| squares[at] * roots[at]);
-        (
-            powers[0] + powers[1] + squares[2],
-            [2.5 * u[0] * roots[0], 2.5 * u[1] * roots[1], 2.0 * u[2]],
-        )
-    } else {
-        (squares[0] + squares[1] + squares[2], u.map(|value| 2.0 * value))
-    };
+    let power = if square { 2.25 } else { 2.0 };
+    let slopes = [power * u[0] * roots[0], power * u[1] * roots[1], 2.0 * u[2]];
     let gradient = [0, 1, 2]
         .map(|at| slopes[0] * axes[0][at] + slopes[1] * axes[1][at] + slopes[2] * axes[2][at]);
     let steepness = dot(gradient, gradient).sqrt().max(1e-6);
