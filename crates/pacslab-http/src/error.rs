@@ -1,0 +1,198 @@
+//! Errors to HTTP: the one place. The body is Orthanc's error object on every route, because its
+//! clients read it; the text in `Details` says what happened and what to do.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use pacslab_archive::{ArchiveError, IngestError};
+use pacslab_model::query::BadKey;
+use serde_json::json;
+
+/// What went wrong, by what the client can do about it.
+#[derive(Clone, Debug)]
+pub(crate) enum Error {
+    /// No such address.
+    Route,
+    Method,
+    /// A resource that Orthanc answers 404 with an empty body for.
+    Unknown,
+    NotFound(String),
+    BadRequest(String),
+    /// The body is no DICOM object that can be filed.
+    BadFile(String),
+    BadJson(String),
+    /// The object is fine, but not for what was asked of it.
+    Unfit(String),
+    NotAcceptable(String),
+    MediaType(String),
+    TooLarge(String),
+    Slow(String),
+    Login,
+    Forbidden(String),
+    Conflict(String),
+    Full(String),
+    Closing(String),
+    Internal(String),
+}
+
+pub(crate) type Result<T = Response, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Status, Orthanc's number and Orthanc's words for it.
+    fn class(&self) -> (StatusCode, i32, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Route | Self::Unknown | Self::NotFound(_) => {
+                (S::NOT_FOUND, 17, "Unknown resource")
+            }
+            Self::Method => (S::METHOD_NOT_ALLOWED, 8, "Bad request"),
+            Self::BadRequest(_) => (S::BAD_REQUEST, 8, "Bad request"),
+            Self::BadFile(_) => (S::BAD_REQUEST, 15, "Bad file format"),
+            Self::BadJson(_) => (S::BAD_REQUEST, 28, "Cannot parse a JSON document"),
+            Self::Unfit(_) => (S::BAD_REQUEST, 23, "The format of the image is not supported"),
+            Self::NotAcceptable(_) => (S::NOT_ACCEPTABLE, 34, "Cannot send an acceptable answer"),
+            Self::MediaType(_) => (S::UNSUPPORTED_MEDIA_TYPE, 3, "Parameter out of range"),
+            Self::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, 3, "Parameter out of range"),
+            Self::Slow(_) => (S::REQUEST_TIMEOUT, 16, "Timeout"),
+            Self::Login => (S::UNAUTHORIZED, 29, "Bad user or password"),
+            Self::Forbidden(_) => (S::FORBIDDEN, 45, "Access is forbidden"),
+            Self::Conflict(_) => (S::CONFLICT, 46, "The resource exists already"),
+            Self::Full(_) => (S::INSUFFICIENT_STORAGE, 19, "The file storage is full"),
+            Self::Closing(_) => (S::SERVICE_UNAVAILABLE, 36, "Not available now"),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, -1, "Internal error"),
+        }
+    }
+
+    fn details(&self) -> &str {
+        match self {
+            Self::Route => "there is nothing at this address",
+            Self::Method => "this address exists, but not for this method",
+            Self::Unknown | Self::Login => "",
+            Self::NotFound(text)
+            | Self::BadRequest(text)
+            | Self::BadFile(text)
+            | Self::BadJson(text)
+            | Self::Unfit(text)
+            | Self::NotAcceptable(text)
+            | Self::MediaType(text)
+            | Self::TooLarge(text)
+            | Self::Slow(text)
+            | Self::Forbidden(text)
+            | Self::Conflict(text)
+            | Self::Full(text)
+            | Self::Closing(text)
+            | Self::Internal(text) => text,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    /// Without body: [`describe`] knows the method and the address and writes it.
+    fn into_response(self) -> Response {
+        if let Self::Internal(details) = &self {
+            tracing::error!(%details, "a request failed");
+        }
+        let mut response = self.class().0.into_response();
+        if let Self::Login = self {
+            let realm = HeaderValue::from_static("Basic realm=\"PACS Lab\", charset=\"UTF-8\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives errors their body, and every answer the headers that all need.
+pub(crate) async fn describe(request: Request, next: Next) -> Response {
+    let method = request.method().to_string();
+    let uri = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<Error>()
+        && !matches!(error, Error::Unknown | Error::Login)
+    {
+        let (status, number, message) = error.class();
+        let body = json!({
+            "Details": error.details(),
+            "HttpError": status.canonical_reason().unwrap_or_default(),
+            "HttpStatus": status.as_u16(),
+            "Message": message,
+            "Method": method,
+            "OrthancError": message,
+            "OrthancStatus": number,
+            "Uri": uri,
+        });
+        let headers = std::mem::take(response.headers_mut());
+        response = (status, crate::orthanc::styled(&body)).into_response();
+        for (name, value) in &headers {
+            if *name != header::CONTENT_LENGTH {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+pub(crate) async fn no_route() -> Error {
+    Error::Route
+}
+
+pub(crate) async fn no_method() -> Error {
+    Error::Method
+}
+
+impl From<ArchiveError> for Error {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Stopped => Self::Closing(error.to_string()),
+            ArchiveError::Store(store) if store.is_full() => Self::Full(store.to_string()),
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<IngestError> for Error {
+    fn from(error: IngestError) -> Self {
+        let text = error.to_string();
+        match error {
+            IngestError::NotDicom(_) | IngestError::Header(_) | IngestError::Mismatch { .. } => {
+                Self::BadFile(text)
+            }
+            IngestError::Full(_) => Self::Full(text),
+            IngestError::Closed => Self::Closing(text),
+            IngestError::Store(_) => Self::Internal(text),
+        }
+    }
+}
+
+impl From<pacslab_store::StoreError> for Error {
+    fn from(error: pacslab_store::StoreError) -> Self {
+        Self::from(ArchiveError::Store(error))
+    }
+}
+
+impl From<pacslab_dicom::ParseError> for Error {
+    fn from(error: pacslab_dicom::ParseError) -> Self {
+        Self::BadFile(error.to_string())
+    }
+}
+
+impl From<pacslab_codec::Error> for Error {
+    fn from(error: pacslab_codec::Error) -> Self {
+        match error {
+            pacslab_codec::Error::NoSuchFrame { .. } => Self::NotFound(error.to_string()),
+            _ => Self::Unfit(error.to_string()),
+        }
+    }
+}
+
+impl From<BadKey> for Error {
+    fn from(error: BadKey) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}

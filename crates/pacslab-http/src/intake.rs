@@ -1,0 +1,119 @@
+//! Objects on their way in. A body is passed on to the archive's writer piece by piece; only its
+//! beginning is held, until the file meta information is complete.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use futures_core::Stream;
+use pacslab_archive::{IngestError, Origin, Receipt, Writer};
+use pacslab_dicom::file;
+
+use crate::door::Door;
+use crate::error::{Error, Result};
+
+/// Group 0002 is never longer in practice; what is, is refused.
+const META: usize = 64 << 10;
+
+/// One Part 10 file that arrives in pieces.
+pub(crate) struct Intake {
+    door: Arc<Door>,
+    remote: String,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The beginning of the file.
+    Meta(Vec<u8>),
+    Dataset(Box<Writer>),
+}
+
+impl Intake {
+    pub(crate) fn new(door: &Arc<Door>, remote: &str) -> Self {
+        Self { door: door.clone(), remote: remote.to_owned(), stage: Stage::Meta(Vec::new()) }
+    }
+
+    pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), IngestError> {
+        match &mut self.stage {
+            Stage::Dataset(writer) => writer.write(piece),
+            Stage::Meta(begun) => {
+                begun.extend_from_slice(piece);
+                if begun.len() < META { Ok(()) } else { self.begin() }
+            }
+        }
+    }
+
+    /// The instance is stored when this answers.
+    pub(crate) async fn finish(mut self) -> Result<Receipt, IngestError> {
+        self.begin()?;
+        match self.stage {
+            Stage::Dataset(writer) => writer.finish().await,
+            Stage::Meta(_) => Err(IngestError::Closed),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), IngestError> {
+        if let Stage::Meta(begun) = &self.stage {
+            let (meta, start) = file::read_meta(begun).map_err(IngestError::NotDicom)?;
+            let origin = Origin { calling_ae: String::new(), remote: self.remote.clone() };
+            let mut writer = self.door.archive.writer(meta, origin);
+            writer.write(&begun[start..])?;
+            self.stage = Stage::Dataset(Box::new(writer));
+        }
+        Ok(())
+    }
+}
+
+/// A request's body, within the limits of length and patience.
+pub(crate) struct Upload {
+    pieces: BodyDataStream,
+    door: Arc<Door>,
+    left: u64,
+}
+
+impl Upload {
+    pub(crate) fn new(door: &Arc<Door>, headers: &HeaderMap, body: Body) -> Result<Self> {
+        let limit = door.limits.upload;
+        let declared = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        Ok(Self { pieces: body.into_data_stream(), door: door.clone(), left: limit })
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut self.pieces).poll_next(cx));
+        let Ok(next) = tokio::time::timeout(self.door.limits.pause, next).await else {
+            return Err(Error::Slow("nothing of the body came for too long".to_owned()));
+        };
+        let Some(piece) = next else { return Ok(None) };
+        let piece = piece.map_err(|e| Error::BadRequest(format!("the body broke off: {e}")))?;
+        self.left = self
+            .left
+            .checked_sub(piece.len() as u64)
+            .ok_or_else(|| too_large(self.door.limits.upload))?;
+        Ok(Some(piece))
+    }
+}
+
+fn too_large(limit: u64) -> Error {
+    Error::TooLarge(format!("the body is longer than {limit} bytes, the limit of this server"))
+}
+
+/// The body of a question: short, or refused.
+pub(crate) async fn question(door: &Door, body: Body) -> Result<Bytes> {
+    let limit = door.limits.question;
+    let read = axum::body::to_bytes(body, limit);
+    match tokio::time::timeout(door.limits.pause, read).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Error::TooLarge(format!(
+            "the body broke off or is longer than {limit} bytes, the limit for questions"
+        ))),
+        Err(_) => Err(Error::Slow("the body did not come in time".to_owned())),
+    }
+}

@@ -1,0 +1,176 @@
+//! `POST /tools/find` and `POST /tools/lookup`.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::State;
+use pacslab_dicom::dict;
+use pacslab_model::matching::{Rules, matches};
+use pacslab_model::{Key, Level, Query, Tag, Test, Vr, tags};
+use pacslab_store::Row;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{ids, plural, resource, singular, styled};
+use crate::door::{At, Door};
+use crate::error::{Error, Result};
+use crate::intake::question;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Find {
+    level: Option<String>,
+    #[serde(default)]
+    query: BTreeMap<String, Value>,
+    #[serde(default)]
+    expand: bool,
+    #[serde(default)]
+    limit: usize,
+    #[serde(default)]
+    since: usize,
+    #[serde(default)]
+    case_sensitive: bool,
+    #[serde(default)]
+    requested_tags: Vec<String>,
+}
+
+pub(crate) async fn find(State(door): At, body: Body) -> Result {
+    let body = question(&door, body).await?;
+    let asked: Find = serde_json::from_slice(&body)
+        .map_err(|e| Error::BadJson(format!("the body is no question in JSON: {e}")))?;
+    let level = level(asked.level.as_deref())?;
+    let mut keys = Vec::new();
+    for (name, value) in &asked.query {
+        keys.push(key(level, name, value)?);
+    }
+    let requested: Vec<Tag> =
+        asked.requested_tags.iter().map(|name| known_tag(name)).collect::<Result<_>>()?;
+    let rows = search(&door, level, keys, asked.case_sensitive).await?;
+    let limit = if asked.limit == 0 { usize::MAX } else { asked.limit };
+    let page = rows.iter().skip(asked.since).take(limit);
+    let mut found = Vec::new();
+    for row in page {
+        if !asked.expand {
+            found.push(Value::from(ids::of(row, level)));
+            continue;
+        }
+        let mut object = resource::expand(&door, row).await?;
+        if !requested.is_empty() {
+            let values = requested.iter().map(|tag| (dict::name(*tag), json!(row.str(*tag))));
+            object["RequestedTags"] = Value::Object(values.collect());
+        }
+        found.push(object);
+    }
+    Ok(styled(&found.into()))
+}
+
+fn level(name: Option<&str>) -> Result<Level> {
+    let name = name.ok_or_else(|| {
+        Error::BadRequest("'Level' is missing: Patient, Study, Series or Instance".to_owned())
+    })?;
+    Level::ALL
+        .into_iter()
+        .find(|level| {
+            name.eq_ignore_ascii_case(singular(*level)) || name.eq_ignore_ascii_case(plural(*level))
+        })
+        .ok_or_else(|| {
+            let hint = "Patient, Study, Series or Instance";
+            Error::BadRequest(format!("'Level' is '{name}', but must be {hint}"))
+        })
+}
+
+fn known_tag(name: &str) -> Result<Tag> {
+    dict::tag(name).ok_or_else(|| {
+        Error::BadRequest(format!("'{name}' is no attribute: a keyword or a tag like 0010,0020"))
+    })
+}
+
+fn key(level: Level, name: &str, value: &Value) -> Result<Key> {
+    let tag = known_tag(name)?;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null => String::new(),
+        _ => {
+            return Err(Error::BadRequest(format!("the value of '{name}' must be a text")));
+        }
+    };
+    let key = Key::parse(tag, dict::vr(tag).unwrap_or(Vr::LO), &text)?;
+    if !key.is_universal() && Level::of(tag).is_none_or(|held| held > level) {
+        let level = singular(level);
+        return Err(Error::BadRequest(format!(
+            "'{name}' cannot be searched at level {level}: the index does not hold it there"
+        )));
+    }
+    Ok(key)
+}
+
+/// Names always, and without `CaseSensitive` all texts, match in either case. The index searches
+/// texts as they are, so those keys are checked here, on what the other keys leave; at the lower
+/// levels only on the studies, which are fewer.
+async fn search(
+    door: &Door,
+    level: Level,
+    keys: Vec<Key>,
+    case_sensitive: bool,
+) -> Result<Vec<Row>> {
+    let folds = |key: &Key| {
+        !case_sensitive
+            && !key.is_universal()
+            && key.vr.allows_wildcards()
+            && key.vr != Vr::PN
+            && key.wanted().chars().any(char::is_alphabetic)
+    };
+    let (folded, mut plain): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(folds);
+    let rules = Rules { fold_all: true, ..Rules::QUERY };
+    let (upper, own): (Vec<Key>, Vec<Key>) = folded
+        .into_iter()
+        .partition(|key| level > Level::Study && Level::of(key.tag) <= Some(Level::Study));
+    if !upper.is_empty() {
+        let of_study = plain.iter().filter(|key| Level::of(key.tag) <= Some(Level::Study));
+        let query = Query { keys: of_study.cloned().collect(), ..Query::new(Level::Study) };
+        let studies = door.archive.find(query).await?;
+        let uids: Vec<String> = studies
+            .iter()
+            .filter(|row| matches(&upper, *row, &rules).is_match())
+            .map(|row| row.str(tags::STUDY_INSTANCE_UID).to_owned())
+            .collect();
+        if uids.is_empty() {
+            return Ok(Vec::new());
+        }
+        plain.push(Key { tag: tags::STUDY_INSTANCE_UID, vr: Vr::UI, test: Test::List(uids) });
+    }
+    let mut rows = door.archive.find(Query { keys: plain, ..Query::new(level) }).await?;
+    rows.retain(|row| matches(&own, row, &rules).is_match());
+    Ok(rows)
+}
+
+/// What a word may be: an identifier of any level.
+pub(crate) async fn lookup(State(door): At, body: Body) -> Result {
+    let body = question(&door, body).await?;
+    let word = String::from_utf8_lossy(&body);
+    let word = word.trim().trim_matches('"').trim();
+    if word.is_empty() {
+        return Ok(styled(&json!([])));
+    }
+    let places = [
+        (Level::Patient, tags::PATIENT_ID, Vr::LO),
+        (Level::Study, tags::STUDY_INSTANCE_UID, Vr::UI),
+        (Level::Study, tags::ACCESSION_NUMBER, Vr::SH),
+        (Level::Series, tags::SERIES_INSTANCE_UID, Vr::UI),
+        (Level::Instance, tags::SOP_INSTANCE_UID, Vr::UI),
+    ];
+    let mut found = Vec::new();
+    for (level, tag, vr) in places {
+        let key = Key { tag, vr, test: Test::Value(word.to_owned()) };
+        for row in search(&door, level, vec![key], false).await? {
+            let id = ids::of(&row, level);
+            found.push(json!({
+                "Path": format!("/{}/{id}", plural(level)),
+                "ID": id,
+                "Type": singular(level),
+            }));
+        }
+    }
+    Ok(styled(&found.into()))
+}

@@ -1,0 +1,81 @@
+//! Orthanc's REST routes, so that its clients need no change: same addresses, same JSON, same
+//! identifiers. `docs/http.md` lists where we differ on purpose.
+
+mod create;
+mod find;
+pub(crate) mod ids;
+mod instance;
+mod resource;
+mod system;
+mod tags;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use pacslab_model::Level;
+use serde_json::Value;
+
+use crate::door::Door;
+
+pub(crate) fn routes() -> Router<Arc<Door>> {
+    let mut router = Router::new()
+        .route("/health", get(system::health))
+        .route("/system", get(system::system))
+        .route("/statistics", get(system::statistics))
+        .route("/instances", post(create::create))
+        .route("/instances/{id}/file", get(instance::file))
+        .route("/instances/{id}/tags", get(tags::tags))
+        .route("/instances/{id}/simplified-tags", get(tags::simplified))
+        .route("/instances/{id}/frames", get(instance::frames))
+        .route("/instances/{id}/frames/{frame}/preview", get(instance::frame_preview))
+        .route("/instances/{id}/preview", get(instance::preview))
+        .route("/tools/find", post(find::find))
+        .route("/tools/lookup", post(find::lookup));
+    for level in Level::ALL {
+        let name = plural(level);
+        router = router
+            .route(&format!("/{name}"), get(move |at, q| resource::list(level, at, q)))
+            .route(&format!("/{name}/{{id}}"), get(move |at, id| resource::one(level, at, id)));
+        for below in Level::ALL.into_iter().filter(|below| *below > level) {
+            let path = format!("/{name}/{{id}}/{}", plural(below));
+            let handler = move |at, id, q| resource::children(level, below, at, id, q);
+            router = router.route(&path, get(handler));
+        }
+        for above in Level::ALL.into_iter().filter(|above| *above < level) {
+            let path = format!("/{name}/{{id}}/{}", singular(above).to_lowercase());
+            let handler = move |at, id| resource::parent(level, above, at, id);
+            router = router.route(&path, get(handler));
+        }
+    }
+    router
+}
+
+/// `Study`
+pub(crate) const fn singular(level: Level) -> &'static str {
+    match level {
+        Level::Patient => "Patient",
+        Level::Study => "Study",
+        Level::Series => "Series",
+        Level::Instance => "Instance",
+    }
+}
+
+/// `studies`
+pub(crate) const fn plural(level: Level) -> &'static str {
+    match level {
+        Level::Patient => "patients",
+        Level::Study => "studies",
+        Level::Series => "series",
+        Level::Instance => "instances",
+    }
+}
+
+/// JSON as Orthanc writes it: indented, keys sorted.
+pub(crate) fn styled(value: &Value) -> Response {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
+}

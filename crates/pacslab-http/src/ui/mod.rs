@@ -1,0 +1,11 @@
+//! The page for people.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::door::Door;
+
+pub(crate) fn routes() -> Router<Arc<Door>> {
+    Router::new()
+}
