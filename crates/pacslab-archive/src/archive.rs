@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
 use pacslab_model::{Clock, Emit, Event, Query};
 use pacslab_store::{Blobs, Counts, Index, Kind, Row, Scope, StoreError, Stored};
+use tokio::sync::Notify;
 
 use crate::buffers::Buffers;
 use crate::events;
@@ -26,6 +27,7 @@ pub struct Archive {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) emit: Arc<dyn Emit>,
     pub(crate) buffers: Arc<Buffers>,
+    arrived: Arc<Notify>,
     committer: Committer,
 }
 
@@ -75,9 +77,14 @@ impl Archive {
         let Parts { blobs, index, clock, emit } = parts;
         let buffers = Arc::new(Buffers::default());
         replay(&*blobs, &*index, &*clock, &*emit)?;
-        let committer = Committer::start(blobs.clone(), index.clone(), emit.clone(), &buffers)
+        let arrived = Arc::new(Notify::new());
+        let (told, kept) = (arrived.clone(), &buffers);
+        let committer =
+            Committer::start(blobs.clone(), index.clone(), emit.clone(), kept, move || {
+                told.notify_one();
+            })
             .map_err(ArchiveError::Thread)?;
-        Ok(Arc::new(Self { blobs, index, clock, emit, buffers, committer }))
+        Ok(Arc::new(Self { blobs, index, clock, emit, buffers, arrived, committer }))
     }
 
     /// Begins an instance whose data set arrives in pieces.
@@ -135,6 +142,12 @@ impl Archive {
     /// The index fails.
     pub async fn counts(self: &Arc<Self>) -> Result<Counts, ArchiveError> {
         self.blocking(|archive| Ok(archive.index.counts()?)).await
+    }
+
+    /// Waits until instances have arrived since the last call: a hint to look at the arrivals of
+    /// the index, for one who waits.
+    pub async fn arrived(&self) {
+        self.arrived.notified().await;
     }
 
     pub fn index(&self) -> &Arc<dyn Index> {

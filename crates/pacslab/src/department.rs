@@ -1,11 +1,443 @@
 //! What listens where: the department put together from its parts.
+//!
+//! Opening order is the order of dependence: data folder and lock, event log, packs and index,
+//! orders and worklist, then the doors. Ports are bound first of all, so that a busy one is said
+//! before anything is touched, and served last, so that who connects finds everything ready.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pacslab_archive::{Archive, Parts};
+use pacslab_dimse::{Remote, Requestor, ServerConfig, ServerLimits, Timeouts};
+use pacslab_hl7::order::Options;
+use pacslab_model::{Clock, Emit, Event};
+use pacslab_ris::mllp::{self, MllpSettings};
+use pacslab_ris::worklist::WorklistEntry;
+use pacslab_ris::{Hl7Inbox, Images, Ris, RisSettings, Worklist, WorklistSettings};
+use pacslab_store::{
+    Arrival, Blobs, DataDir, Desk, EventLog, Index, LogLimits, MemoryBlobs, PackBlobs, PackOptions,
+    SqliteDesk, SqliteIndex, StoreError,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::SystemClock;
 use crate::cmd::Context;
-use crate::config::Loaded;
-use crate::exit::{Failure, Result};
+use crate::config::{Config, Loaded, Origin, StorageKind};
+use crate::exit::{Exit, Failure, Result};
+use crate::listen::Door;
+use crate::logging::Logged;
 
-/// Starts every door and waits for Ctrl-C.
+/// A running department. Dropped without [`Department::stop`]: cut off.
+pub(crate) struct Department {
+    pub(crate) dicom: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) mllp: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) worklists: PathBuf,
+    events: Arc<EventLog>,
+    closing: watch::Sender<bool>,
+    doors: JoinSet<()>,
+    /// Holds the lock of the data folder.
+    _folder: Option<DataDir>,
+}
+
+/// `pacslab serve`: starts every door and waits for Ctrl-C.
 pub(crate) async fn serve(loaded: Loaded, ephemeral: bool, context: &Context<'_>) -> Result {
-    let _ = (loaded, ephemeral, context);
-    Err(Failure::failed("the department is not part of this build yet"))
+    let mut config = loaded.config.clone();
+    let temporary = match ephemeral {
+        true => Some(Temporary::take(&mut config, &loaded)?),
+        false => None,
+    };
+    crate::logging::start(config.log.level);
+    let department = Department::start(&config).await?;
+    context.out.warn_of_strangers(&config);
+    if context.out.json {
+        context.out.json(&serde_json::json!({
+            "ready": true,
+            "dicom": department.dicom.port(),
+            "http": department.http.port(),
+            "mllp": department.mllp.port(),
+            "data": department.data,
+            "worklists": department.worklists,
+            "pid": std::process::id(),
+        }));
+    } else {
+        context.out.text(&department.introduction(&config));
+    }
+    interrupted().await;
+    context.out.say("stopping: what is in flight is finished first; Ctrl-C again to cut it off");
+    tokio::select! {
+        () = department.stop() => {}
+        () = interrupted() => context.out.say("cut off"),
+    }
+    drop(temporary);
+    Ok(Exit::Done)
+}
+
+impl Department {
+    /// Opens everything and begins to serve.
+    ///
+    /// # Errors
+    /// A busy port, a data folder in use, storage that fails: each says what to do.
+    pub(crate) async fn start(config: &Config) -> Result<Self> {
+        let dicom =
+            open(config.dicom.bind, config.dicom.port, "DICOM", "--dicom-port", "dicom.port")
+                .await?;
+        let http =
+            open(config.http.bind, config.http.port, "HTTP", "--http-port", "http.port").await?;
+        let mllp =
+            open(config.mllp.bind, config.mllp.port, "HL7", "--mllp-port", "mllp.port").await?;
+        let (dicom_at, http_at, mllp_at) = (address(&dicom)?, address(&http)?, address(&mllp)?);
+
+        let settings = config.clone();
+        let parts = tokio::task::spawn_blocking(move || Rooms::open(&settings))
+            .await
+            .map_err(|_| Failure::failed("the department could not be opened"))??;
+        let Rooms { folder, data, archive, worklist, ris, events, sink, clock } = parts;
+
+        let (closing, closed) = watch::channel(false);
+        let mut doors = JoinSet::new();
+        let until_closed = || {
+            let mut closed = closed.clone();
+            async move {
+                // the sender outlives the doors
+                let _ = closed.wait_for(|closed| *closed).await;
+            }
+        };
+
+        let door = Arc::new(pacslab_scp::Door {
+            archive: archive.clone(),
+            worklist: worklist.clone(),
+            aet: config.dicom.aet.clone(),
+            peers: destinations(config),
+            requestor: Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone()),
+            events: sink.clone(),
+            clock: clock.clone(),
+        });
+        let server = ServerConfig {
+            limits: ServerLimits {
+                associations: config.dicom.max_associations,
+                ..ServerLimits::default()
+            },
+            timeouts: Timeouts {
+                artim: config.dicom.association_timeout,
+                idle: config.dicom.idle_timeout,
+                ..Timeouts::default()
+            },
+            max_pdu: config.dicom.max_pdu,
+            ..ServerConfig::new(door.clone(), sink.clone(), clock.clone())
+        };
+        doors.spawn(pacslab_dimse::serve(dicom, server, door, until_closed()));
+
+        let inbox = Arc::new(Hl7Inbox::new(ris.clone(), hl7_options(config)));
+        doors.spawn(mllp::serve(mllp, inbox, MllpSettings::default(), until_closed()));
+
+        let mut site = pacslab_http::Site::new(config.dicom.aet.clone(), env!("CARGO_PKG_VERSION"));
+        site.dicom_port = dicom_at.port();
+        site.http_port = http_at.port();
+        site.mllp_port = Some(mllp_at.port());
+        let app = pacslab_http::app(pacslab_http::State {
+            archive: archive.clone(),
+            worklist: Arc::new(Board(worklist.clone())),
+            events: events.clone(),
+            clock: clock.clone(),
+            auth: Some(
+                pacslab_http::Auth::new().user(&config.http.user, config.http.password.reveal()),
+            ),
+            site,
+            limits: pacslab_http::Limits::default(),
+        });
+        let closed_http = until_closed();
+        doors.spawn(async move {
+            pacslab_http::serve(http, app, pacslab_http::Listening::default(), closed_http).await;
+        });
+
+        let closed_arrivals = until_closed();
+        doors.spawn(async move {
+            tokio::select! {
+                () = follow_arrivals(archive, ris) => {}
+                () = closed_arrivals => {}
+            }
+        });
+
+        sink.emit(Event::new(
+            clock.now(),
+            "department.open",
+            format!("DICOM {dicom_at}, HTTP {http_at}, HL7 {mllp_at}, data in {}", data.display()),
+        ));
+        Ok(Self {
+            dicom: dicom_at,
+            http: http_at,
+            mllp: mllp_at,
+            data,
+            worklists: worklist.folder().to_owned(),
+            events,
+            closing,
+            doors,
+            _folder: folder,
+        })
+    }
+
+    /// Lets what is in flight end, then closes.
+    pub(crate) async fn stop(mut self) {
+        let _ = self.closing.send(true);
+        while self.doors.join_next().await.is_some() {}
+        let events = self.events.clone();
+        // the last events reach the disk
+        let _ = tokio::task::spawn_blocking(move || events.flush()).await;
+    }
+
+    /// What `serve` tells people.
+    fn introduction(&self, config: &Config) -> String {
+        format!(
+            "The department is open.\n\n  \
+             DICOM  {}@{}\n  \
+             HL7    {} (MLLP)\n  \
+             page   http://{}  login {}\n  \
+             data   {}, worklist files in {}\n\n\
+             Ctrl-C ends it. Not a medical device; synthetic data only.\n",
+            config.dicom.aet,
+            self.dicom,
+            self.mllp,
+            local(self.http),
+            config.http.user,
+            self.data.display(),
+            self.worklists.display(),
+        )
+    }
+}
+
+/// What is behind the doors.
+struct Rooms {
+    folder: Option<DataDir>,
+    data: PathBuf,
+    archive: Arc<Archive>,
+    worklist: Arc<Worklist>,
+    ris: Arc<Ris>,
+    events: Arc<EventLog>,
+    /// Log lines and the event log.
+    sink: Arc<dyn Emit>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Rooms {
+    /// Blocks: files and databases are opened here.
+    fn open(config: &Config) -> Result<Self> {
+        let failed = |error: StoreError| Failure::failed(error.to_string());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (folder, blobs, index, desk, events): (
+            Option<DataDir>,
+            Arc<dyn Blobs>,
+            Arc<dyn Index>,
+            Arc<dyn Desk>,
+            EventLog,
+        ) = match config.storage.kind {
+            StorageKind::Memory => (
+                None,
+                Arc::new(MemoryBlobs::new()),
+                Arc::new(SqliteIndex::memory().map_err(failed)?),
+                Arc::new(SqliteDesk::memory().map_err(failed)?),
+                EventLog::memory(LogLimits::default()).map_err(failed)?,
+            ),
+            StorageKind::Pack => {
+                let folder = DataDir::open(&config.storage.dir).map_err(failed)?;
+                let blobs =
+                    PackBlobs::open(&folder.packs(), PackOptions::default()).map_err(failed)?;
+                let index = SqliteIndex::open(&folder.index_db()).map_err(failed)?;
+                let desk = SqliteDesk::open(&folder.lab_db()).map_err(failed)?;
+                let events =
+                    EventLog::open(&folder.events_db(), LogLimits::default()).map_err(failed)?;
+                (Some(folder), Arc::new(blobs), Arc::new(index), Arc::new(desk), events)
+            }
+        };
+        let events = Arc::new(events);
+        let sink: Arc<dyn Emit> = Arc::new(Both { log: events.clone() });
+        let archive =
+            Archive::open(Parts { blobs, index, clock: clock.clone(), emit: sink.clone() })
+                .map_err(|error| Failure::failed(error.to_string()))?;
+        let settings = WorklistSettings::default();
+        let worklist = Worklist::open(&config.worklist.dir, settings, clock.clone(), sink.clone())
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        let worklist = Arc::new(worklist);
+        let settings = RisSettings { site: config.dicom.aet.to_string(), ..RisSettings::default() };
+        let ris = Ris::open(desk, worklist.clone(), settings, clock.clone(), sink.clone())
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        let data = absolute(&config.storage.dir);
+        Ok(Self { folder, data, archive, worklist, ris: Arc::new(ris), events, sink, clock })
+    }
+}
+
+async fn open(
+    bind: IpAddr,
+    port: u16,
+    name: &'static str,
+    flag: &'static str,
+    key: &'static str,
+) -> Result<TcpListener> {
+    Door { name, bind, port, flag, key }.open().await
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().map_err(|error| Failure::network(format!("no address: {error}")))
+}
+
+/// C-MOVE destinations by the title that a request names.
+fn destinations(config: &Config) -> BTreeMap<String, Remote> {
+    let remote = |peer: &crate::config::Peer| Remote {
+        aet: peer.aet.clone(),
+        host: peer.host.clone(),
+        port: peer.port,
+    };
+    config.peers.iter().map(|(name, peer)| (name.clone(), remote(peer))).collect()
+}
+
+/// Orders that name no station go to the scanner of the lab.
+fn hl7_options(config: &Config) -> Options {
+    Options { default_station: Some(config.modality.aet.clone()), ..Options::default() }
+}
+
+/// How long after a failure the arrivals are looked at again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Tells the RIS what has arrived, and at start what it has not seen before the end of last time.
+async fn follow_arrivals(archive: Arc<Archive>, ris: Arc<Ris>) {
+    loop {
+        let (index, desk) = (archive.index().clone(), ris.clone());
+        let taken = tokio::task::spawn_blocking(move || desk.arrivals(&Arrivals(index))).await;
+        match taken {
+            Ok(Ok(0)) => archive.arrived().await,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::error!("arrivals cannot be told to the RIS: {error}");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+struct Arrivals(Arc<dyn Index>);
+
+impl Images for Arrivals {
+    fn arrivals_after(
+        &self,
+        cursor: u64,
+        limit: usize,
+    ) -> std::result::Result<Vec<Arrival>, StoreError> {
+        self.0.arrivals_after(cursor, limit)
+    }
+}
+
+/// The worklist as the page sees it.
+struct Board(Arc<Worklist>);
+
+impl pacslab_http::WorklistView for Board {
+    fn entries(&self) -> Vec<WorklistEntry> {
+        self.0.entries()
+    }
+}
+
+/// Every event is a line of the log and an entry of the event log.
+struct Both {
+    log: Arc<EventLog>,
+}
+
+impl Emit for Both {
+    fn emit(&self, event: Event) {
+        Logged.emit(event.clone());
+        self.log.emit(event);
+    }
+}
+
+/// The folder of `--ephemeral`: removed at the end.
+pub(crate) struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    /// Moves every folder that was not chosen into a temporary one.
+    pub(crate) fn take(config: &mut Config, loaded: &Loaded) -> Result<Self> {
+        let root = std::env::temp_dir().join(format!("pacslab-{}", std::process::id()));
+        let chosen =
+            |key: &str| {
+                loaded.values.shown().iter().any(|(shown, _, _, origin)| {
+                    *shown == key && !matches!(origin, Origin::Default)
+                })
+            };
+        let mut used = false;
+        let mut place = |key: &str, dir: &mut PathBuf, name: &str| {
+            if !chosen(key) {
+                *dir = root.join(name);
+                used = true;
+            }
+        };
+        place("storage.dir", &mut config.storage.dir, "data");
+        place("worklist.dir", &mut config.worklist.dir, "worklists");
+        place("modality.out", &mut config.modality.out, "samples");
+        place("receiver.dir", &mut config.receiver.dir, "inbox");
+        if used {
+            std::fs::create_dir_all(&root)
+                .map_err(|error| Failure::file("make the folder", &root, &error))?;
+        }
+        Ok(Self(used.then_some(root)))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(root) = self.0.take()
+            && let Err(error) = std::fs::remove_dir_all(&root)
+        {
+            tracing::warn!("cannot remove {}: {error}", root.display());
+        }
+    }
+}
+
+/// Ready when somebody asks the program to end: Ctrl-C, and what service managers send.
+pub(crate) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    #[cfg(windows)]
+    {
+        use tokio::signal::windows;
+        if let (Ok(mut closed), Ok(mut shutdown), Ok(mut stop)) =
+            (windows::ctrl_close(), windows::ctrl_shutdown(), windows::ctrl_break())
+        {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = closed.recv() => {}
+                _ = shutdown.recv() => {}
+                _ = stop.recv() => {}
+            }
+            return;
+        }
+    }
+    // without signals there is nothing to wait for but the end of the process
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// How a browser on this computer reaches a door.
+pub(crate) fn local(at: SocketAddr) -> String {
+    match at.ip().is_unspecified() || at.ip().is_loopback() {
+        true => format!("localhost:{}", at.port()),
+        false => at.to_string(),
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -72,6 +72,17 @@ impl Output {
         self.labelled("warning", AnsiColor::Yellow, text);
     }
 
+    /// The doors are open to other computers and the password is the one that everybody knows.
+    pub(crate) fn warn_of_strangers(&self, config: &crate::config::Config) {
+        let open = !config.http.bind.is_loopback();
+        if open && config.http.user == "orthanc" && config.http.password.reveal() == "orthanc" {
+            self.warning(
+                "other computers can reach the page with the login orthanc/orthanc; \
+                 choose your own with http.user and http.password",
+            );
+        }
+    }
+
     /// `error: …` and `hint: …`, to standard error; with `--json` one object instead.
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {

@@ -51,9 +51,16 @@ impl Committer {
         index: Arc<dyn Index>,
         emit: Arc<dyn Emit>,
         buffers: &Arc<Buffers>,
+        arrived: impl Fn() + Send + 'static,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(BATCH);
-        let work = Work { blobs, index, emit, buffers: Arc::downgrade(buffers) };
+        let work = Work {
+            blobs,
+            index,
+            emit,
+            buffers: Arc::downgrade(buffers),
+            arrived: Box::new(arrived),
+        };
         let thread =
             std::thread::Builder::new().name("committer".into()).spawn(move || work.run(jobs))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
@@ -82,6 +89,7 @@ struct Work {
     index: Arc<dyn Index>,
     emit: Arc<dyn Emit>,
     buffers: Weak<Buffers>,
+    arrived: Box<dyn Fn() + Send>,
 }
 
 impl Work {
@@ -111,6 +119,9 @@ impl Work {
         let (mut jobs, replies): (Vec<Job>, Vec<_>) = batch.into_iter().unzip();
         match self.store(&mut jobs) {
             Ok(outcomes) => {
+                if outcomes.iter().any(|outcome| outcome.received == Received::New) {
+                    (self.arrived)();
+                }
                 for ((job, reply), outcome) in jobs.into_iter().zip(replies).zip(outcomes) {
                     if let Received::Duplicate { .. } = outcome.received {
                         self.emit.emit(duplicate(&job, &outcome));

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use pacslab_model::AeTitle;
+use pacslab_ris::worklist::Poll;
 
 /// A type that a configuration key may have.
 pub(crate) trait Setting: Sized {
@@ -90,6 +91,13 @@ pub(crate) fn read_duration(text: &str) -> Option<Duration> {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(pub(crate) String);
 
+impl Secret {
+    /// For the one who checks it; never for a message.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("********")
@@ -118,6 +126,18 @@ impl Setting for StorageKind {
             "pack" => Ok(Self::Pack),
             "memory" => Ok(Self::Memory),
             _ => Err("pack or memory is expected".into()),
+        }
+    }
+}
+
+impl Setting for Poll {
+    const KIND: &'static str = "auto, always or never";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err("auto, always or never is expected".into()),
         }
     }
 }
