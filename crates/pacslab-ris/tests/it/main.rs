@@ -1,0 +1,6 @@
+//! The RIS through real files and sockets.
+
+mod folder;
+mod hl7_door;
+mod orders;
+mod support;
