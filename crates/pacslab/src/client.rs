@@ -1,12 +1,17 @@
-//! Whom a client command talks to: common options and how they become an address.
+//! Whom a client command talks to: common options, how they become an address, and associations.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use pacslab_dimse::{Association, Error, Proposal, Remote, Requestor, StatusReply, Timeouts};
 use pacslab_model::AeTitle;
+
+use crate::clock::SystemClock;
 
 use crate::config::{Config, Peer, read_address, read_duration};
 use crate::exit::{Failure, Result};
+use crate::logging::Logged;
 
 /// The PACS that a command talks to.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -61,6 +66,54 @@ impl PeerArgs {
             calling: self.calling.clone().unwrap_or_else(|| config.modality.aet.clone()),
             timeout: self.timeout.unwrap_or(config.client.timeout),
         })
+    }
+}
+
+impl Target {
+    /// Opens an association.
+    pub(crate) async fn connect(&self, proposal: impl Into<Proposal>) -> Result<Association> {
+        let Peer { aet, host, port } = self.peer.clone();
+        let remote = Remote { aet, host, port };
+        Association::connect(&self.requestor(), &remote, proposal).await.map_err(Failure::from)
+    }
+
+    fn requestor(&self) -> Requestor {
+        let timeouts = Timeouts {
+            connect: self.timeout.min(Timeouts::default().connect),
+            artim: self.timeout,
+            response: self.timeout,
+            idle: self.timeout,
+        };
+        let clock = Arc::new(SystemClock);
+        Requestor { timeouts, ..Requestor::new(self.calling.clone(), Arc::new(Logged), clock) }
+    }
+
+    /// The failure of an operation that the peer answered with anything but success.
+    pub(crate) fn refused(&self, what: &str, reply: &StatusReply) -> Failure {
+        Failure::failed(format!("{} answered {what} with {reply}", self.peer))
+    }
+}
+
+/// The messages of the network layer say what to look at; this adds what to type.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = match error {
+            Error::ContextRefused { .. } | Error::DataSet { .. } | Error::Source(_) => {
+                Self::failed(error.to_string())
+            }
+            _ => Self::network(error.to_string()),
+        };
+        match error {
+            Error::Connect { .. } => {
+                failure.hint("start `pacslab serve`, or name the peer: --pacs AET@host:port")
+            }
+            Error::Rejected { .. } => failure.hint(
+                "the titles are set with --aet (called) and --calling; many PACS accept known \
+                 calling titles only",
+            ),
+            Error::Timeout { .. } => failure.hint("wait longer with --timeout, e.g. --timeout 2m"),
+            _ => failure,
+        }
     }
 }
 

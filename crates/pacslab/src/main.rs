@@ -11,6 +11,13 @@ mod config;
 mod department;
 mod exit;
 mod http;
+mod identifier;
+mod inbox;
+mod listen;
+mod logging;
+mod mllp;
+mod order_args;
+mod outbox;
 mod output;
 
 use std::process::ExitCode;

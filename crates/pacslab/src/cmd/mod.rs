@@ -14,7 +14,7 @@ use crate::output::Output;
 /// Declares modules, the enum of commands, dispatch and the list of examples.
 macro_rules! commands {
     ($(#[$meta:meta])* $Enum:ident { $( $(#[$attr:meta])* $module:ident: $Variant:ident, )* }) => {
-        $( mod $module; )*
+        $( pub(crate) mod $module; )*
 
         $(#[$meta])*
         #[derive(Debug, clap::Subcommand)]
@@ -127,6 +127,16 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) fn new(global: Global, out: &'a Output) -> Self {
         Self { global, out, clock: SystemClock }
+    }
+
+    /// The configuration for a command that talks to others. Its log is off unless asked for,
+    /// because the command says itself what happened.
+    pub(crate) fn client(&self) -> Result<crate::config::Config> {
+        let loaded = self.load([])?;
+        if self.global.log.is_some() {
+            crate::logging::start(loaded.config.log.level);
+        }
+        Ok(loaded.config)
     }
 
     /// The configuration with the flags of the command on top.

@@ -1,18 +1,286 @@
-//! `pacslab send`
+//! `pacslab send`: C-STORE. PS3.4 B.
 
+use std::collections::BTreeMap;
+use std::io::SeekFrom;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pacslab_dicom::{TransferSyntax, dict};
+use pacslab_dimse::message::Priority;
+use pacslab_dimse::pdu::ProposedContext;
+use pacslab_dimse::service::store::StoreRequest;
+use pacslab_dimse::{Association, Data, Error, StatusReply};
+use pacslab_model::Uid;
+use tokio::io::{AsyncSeekExt, BufReader};
+
+use crate::client::{PeerArgs, Target};
 use crate::cmd::{Context, Example, help};
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
+use crate::outbox::{Item, Outbox, is_plain};
 
 /// Send files to a PACS (C-STORE)
 #[derive(Debug, clap::Args)]
 #[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Files and folders; folders are searched, files that are no DICOM are named and skipped
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    peer: PeerArgs,
+}
+
+/// Files up to this size are read whole; longer ones are streamed.
+const WHOLE: u64 = 4 * 1024 * 1024;
 
 impl crate::cmd::Run for Args {
-    const EXAMPLES: &[Example] = &[("pacslab send", "todo")];
+    const EXAMPLES: &[Example] = &[
+        ("pacslab send data/samples", "everything in a folder, to the embedded PACS"),
+        ("pacslab send a.dcm b.dcm --pacs ORTHANC@127.0.0.1:4242", "two files to an Orthanc"),
+        ("pacslab send data/samples --json", "what came of each file, as JSON"),
+    ];
 
     async fn run(self, context: &Context<'_>) -> Result {
-        let _ = context;
-        Err(Failure::failed("pacslab send is not part of this build yet"))
+        let config = context.client()?;
+        let target = self.peer.resolve(&config)?;
+        let outbox = Outbox::collect(&self.paths);
+        for skipped in &outbox.skipped {
+            context.out.warning(&format!("skipped {}: {}", skipped.path.display(), skipped.why));
+        }
+        if outbox.items.is_empty() {
+            return Err(Failure::failed("there is no DICOM file to send")
+                .hint("`pacslab acquire` makes some in data/samples"));
+        }
+        let mut sending = Sending::new(context, &target, outbox.items.len());
+        for (contexts, items) in outbox.associations() {
+            sending.association(&contexts, &items).await?;
+        }
+        sending.tell(&outbox)
+    }
+}
+
+/// All associations of one command, and what came of each file.
+struct Sending<'a> {
+    context: &'a Context<'a>,
+    target: &'a Target,
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    sent: Vec<Sent>,
+}
+
+struct Sent {
+    path: String,
+    meta: pacslab_dicom::FileMeta,
+    bytes: u64,
+    /// The final status, or why there is none.
+    outcome: std::result::Result<StatusReply, String>,
+}
+
+impl Sent {
+    fn is_stored(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(|reply| reply.status.is_done())
+    }
+
+    fn outcome(&self) -> String {
+        match &self.outcome {
+            Ok(reply) => reply.to_string(),
+            Err(why) => why.clone(),
+        }
+    }
+}
+
+impl<'a> Sending<'a> {
+    fn new(context: &'a Context<'a>, target: &'a Target, files: usize) -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(files as u64).with_style(style);
+        let bar = context.out.shows_progress().then_some(bar);
+        Self { context, target, bar, begun: Instant::now(), sent: Vec::new() }
+    }
+
+    /// Sends files over one association, which is opened again when it breaks.
+    async fn association(&mut self, contexts: &[ProposedContext], items: &[&Item]) -> Result<()> {
+        let mut open: Option<Association> = None;
+        for (at, item) in items.iter().enumerate() {
+            let mut association = match open.take() {
+                Some(association) => association,
+                None => match self.target.connect(contexts.to_vec()).await {
+                    Ok(association) => association,
+                    // nothing has been sent: the whole command failed
+                    Err(failure) if self.sent.iter().all(|sent| !sent.is_stored()) => {
+                        return Err(failure);
+                    }
+                    Err(failure) => {
+                        self.give_up(&items[at..], &failure.message);
+                        return Ok(());
+                    }
+                },
+            };
+            let outcome = store(&mut association, item).await.map_err(|error| error.to_string());
+            if !association.is_over() {
+                open = Some(association);
+            }
+            self.add(item, outcome);
+            self.warn();
+        }
+        if let Some(association) = open {
+            // every file has its answer; how the peer takes the release is of no use to anybody
+            let _ = association.release().await;
+        }
+        Ok(())
+    }
+
+    /// The peer has gone: what is left is not tried one by one.
+    fn give_up(&mut self, items: &[&Item], why: &str) {
+        let Some((first, others)) = items.split_first() else { return };
+        self.add(first, Err(why.to_owned()));
+        self.warn();
+        for item in others {
+            self.add(item, Err(why.to_owned()));
+        }
+        if !others.is_empty() {
+            let text = format!("{} further files were not tried", others.len());
+            self.context.out.warning(&text);
+        }
+    }
+
+    fn add(&mut self, item: &Item, outcome: std::result::Result<StatusReply, String>) {
+        let path = item.path.display().to_string();
+        self.sent.push(Sent { path, meta: item.meta.clone(), bytes: item.length, outcome });
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Tells of the last file, if it failed.
+    fn warn(&self) {
+        let Some(sent) = self.sent.last().filter(|sent| !sent.is_stored()) else { return };
+        let told = format!("{}: {}", sent.path, sent.outcome());
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.context.out.warning(&told)),
+            None => self.context.out.warning(&told),
+        }
+    }
+
+    fn tell(self, outbox: &Outbox) -> Result {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let stored = self.sent.iter().filter(|sent| sent.is_stored()).count();
+        let failed = self.sent.len() - stored;
+        let bytes: u64 = self.sent.iter().filter(|s| s.is_stored()).map(|s| s.bytes).sum();
+        let out = self.context.out;
+        if out.json {
+            let files: Vec<_> = self.sent.iter().map(Sent::json).collect();
+            let skipped: Vec<_> = outbox
+                .skipped
+                .iter()
+                .map(|s| serde_json::json!({"path": s.path.display().to_string(), "why": s.why}))
+                .collect();
+            out.json(&serde_json::json!({
+                "peer": self.target.peer.to_string(), "stored": stored, "failed": failed,
+                "bytes": bytes, "seconds": seconds, "files": files, "skipped": skipped,
+            }));
+        } else {
+            let headings = ["sop class", "transfer syntax", "status", "files"];
+            out.table(&headings, summary(&self.sent), "nothing was sent");
+            out.line(format!(
+                "{stored} of {} files stored by {}, {:.1} MB in {seconds:.2} s",
+                self.sent.len(),
+                self.target.peer,
+                bytes as f64 / 1e6
+            ));
+        }
+        match (stored, failed) {
+            (_, 0) => Ok(Exit::Done),
+            (0, _) => Ok(Exit::Failed),
+            _ => Ok(Exit::Partly),
+        }
+    }
+}
+
+impl Sent {
+    fn json(&self) -> serde_json::Value {
+        let status = self.outcome.as_ref().ok().map(|reply| format!("0x{:04X}", reply.status.0));
+        serde_json::json!({
+            "path": self.path, "sop_class": self.meta.sop_class,
+            "sop_instance": self.meta.sop_instance,
+            "transfer_syntax": self.meta.transfer_syntax.uid(), "status": status,
+            "stored": self.is_stored(), "message": self.outcome(),
+        })
+    }
+}
+
+/// Counts by SOP class, transfer syntax and status.
+fn summary(sent: &[Sent]) -> Vec<Vec<String>> {
+    let mut counts = BTreeMap::<[String; 3], usize>::new();
+    let name = |uid: &str| dict::uid_name(uid).unwrap_or(uid).to_owned();
+    for one in sent {
+        let class = name(one.meta.sop_class.as_str());
+        let syntax = name(one.meta.transfer_syntax.uid());
+        *counts.entry([class, syntax, one.outcome()]).or_default() += 1;
+    }
+    let row =
+        |(key, count): ([String; 3], usize)| key.into_iter().chain([count.to_string()]).collect();
+    counts.into_iter().map(row).collect()
+}
+
+/// Sends one file as it is, or, uncompressed, in the transfer syntax that the peer accepted.
+async fn store(
+    association: &mut Association,
+    item: &Item,
+) -> std::result::Result<StatusReply, Error> {
+    let class = item.meta.sop_class.as_str();
+    let own = Uid::new(item.meta.transfer_syntax.uid());
+    match association.context_for(class, Some(own.as_str())) {
+        Ok(_) if item.length > WHOLE => stream(association, item, &own).await,
+        Ok(_) => {
+            let bytes = tokio::fs::read(&item.path).await.map_err(Error::Source)?;
+            let data = bytes.get(item.start as usize..).unwrap_or_default();
+            association.store(request(item, &own, Data::Bytes(data))).await
+        }
+        Err(refused) => {
+            if !is_plain(&item.meta.transfer_syntax) {
+                return Err(refused);
+            }
+            let Ok(context) = association.context_for(class, None) else { return Err(refused) };
+            let accepted = TransferSyntax::from_uid(context.transfer_syntax.as_str());
+            let bytes = tokio::fs::read(&item.path).await.map_err(Error::Source)?;
+            let data = bytes.get(item.start as usize..).unwrap_or_default();
+            let set =
+                pacslab_dicom::parse(data, &item.meta.transfer_syntax).map_err(|problem| {
+                    Error::DataSet {
+                        what: "the file",
+                        transfer_syntax: own.clone(),
+                        problem: problem.to_string(),
+                    }
+                })?;
+            let data = pacslab_dicom::encode(&set, &accepted);
+            let accepted = Uid::new(accepted.uid());
+            association.store(request(item, &accepted, Data::Bytes(&data))).await
+        }
+    }
+}
+
+async fn stream(
+    association: &mut Association,
+    item: &Item,
+    syntax: &Uid,
+) -> std::result::Result<StatusReply, Error> {
+    let mut file = tokio::fs::File::open(&item.path).await.map_err(Error::Source)?;
+    file.seek(SeekFrom::Start(item.start)).await.map_err(Error::Source)?;
+    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    association.store(request(item, syntax, Data::Reader(&mut reader))).await
+}
+
+fn request<'a>(item: &'a Item, syntax: &'a Uid, data: Data<'a>) -> StoreRequest<'a> {
+    StoreRequest {
+        sop_class: &item.meta.sop_class,
+        sop_instance: &item.meta.sop_instance,
+        transfer_syntax: syntax,
+        data,
+        priority: Priority::Medium,
+        originator: None,
     }
 }

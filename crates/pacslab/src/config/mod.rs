@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pacslab_model::AeTitle;
+use pacslab_ris::worklist::Poll;
 
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{LogLevel, Peer, Secret, StorageKind, read_address, read_duration};
@@ -71,8 +72,9 @@ declare::config! {
     worklist: Worklist {
         /// Folder of the `.wl` files; Orthanc or DCMTK may serve the same folder.
         dir: PathBuf = "worklists",
-        /// How often the folder is looked through where it cannot be watched.
-        poll: Duration = "1s",
+        /// `auto`: listed each second where there are no file events (network drives, bind mounts);
+        /// `always`; `never`: trust events everywhere.
+        poll: Poll = "auto",
     }
     /// The simulated scanner.
     modality: Modality {

@@ -1,0 +1,202 @@
+//! A storage SCP that writes Part 10 files: `pacslab receive`, and the receiver of the demo.
+//! PS3.4 B, PS3.10 7.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pacslab_dicom::{FileMeta, TransferSyntax, dict};
+use pacslab_dimse::message::{Operation, Request};
+use pacslab_dimse::pdu::AssociateRq;
+use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
+use pacslab_dimse::service::{store, verification};
+use pacslab_dimse::{
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, ServerConfig,
+    Status, StatusReply, Timeouts, negotiate, refuse,
+};
+use pacslab_model::{Clock, Emit, Uid, uids};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// A file that was received.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) path: PathBuf,
+    pub(crate) meta: FileMeta,
+    pub(crate) bytes: u64,
+    /// `MOVESCU@127.0.0.1:50112`
+    pub(crate) peer: String,
+}
+
+/// Receives into a folder.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    folder: PathBuf,
+    received: mpsc::UnboundedSender<Received>,
+    number: AtomicU64,
+}
+
+impl Inbox {
+    /// The folder is made when it is not there; every file that was written is told to
+    /// `received`, before its sender gets the answer.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub(crate) fn new(
+        folder: &Path,
+        received: mpsc::UnboundedSender<Received>,
+    ) -> io::Result<Arc<Self>> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Arc::new(Self { folder: folder.to_owned(), received, number: AtomicU64::new(0) }))
+    }
+
+    /// Takes associations until `shutdown` is ready.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        idle: Duration,
+        events: Arc<dyn Emit>,
+        clock: Arc<dyn Clock>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        let timeouts = Timeouts { idle, ..Timeouts::default() };
+        let config =
+            ServerConfig { timeouts, ..ServerConfig::new(Arc::new(Anybody), events, clock) };
+        pacslab_dimse::serve(listener, config, self, shutdown).await;
+    }
+}
+
+/// Takes every peer and called title; verification and all storage SOP classes.
+#[derive(Debug)]
+struct Anybody;
+
+impl Acceptor for Anybody {
+    fn decide(&self, request: &AssociateRq, _: SocketAddr) -> Decision {
+        Decision::Accept(negotiate(request, &|uid: &Uid| {
+            if uid.as_str() == uids::VERIFICATION {
+                return Some(Offer::SERVICE);
+            }
+            dict::is_storage(uid.as_str()).then_some(Offer::STORAGE)
+        }))
+    }
+}
+
+impl Handler for Inbox {
+    fn handle<'a>(
+        &'a self,
+        association: &'a mut Association,
+        context: Arc<Context>,
+        request: Request,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            match request.operation {
+                Operation::Echo { .. } => verification::scp(association, &context, &request).await,
+                Operation::Store { .. } => store::scp(association, &context, &request, self).await,
+                _ => refuse(association, &context, &request).await,
+            }
+        })
+    }
+}
+
+impl StoreHandler for Inbox {
+    fn begin(&self, store: StoreBegin<'_>) -> Result<Box<dyn StoreSink>, StatusReply> {
+        // the name of the file is the UID: nothing else of the peer gets near the file system
+        if !store.sop_instance.is_valid() {
+            let comment = format!("SOP Instance UID '{}' is no UID", store.sop_instance);
+            return Err(StatusReply::new(Status::CANNOT_UNDERSTAND, comment));
+        }
+        let meta = FileMeta {
+            sop_class: store.sop_class.clone(),
+            sop_instance: store.sop_instance.clone(),
+            transfer_syntax: TransferSyntax::from_uid(store.transfer_syntax.as_str()),
+            source_aet: Some(store.association.calling.clone()),
+        };
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let unfinished =
+            self.folder.join(format!(".{}.{process}.{number}.part", meta.sop_instance));
+        let file = File::create(&unfinished).map_err(|error| full(&error))?;
+        let mut sink = Sink {
+            file: Some(BufWriter::with_capacity(64 * 1024, file)),
+            unfinished,
+            path: self.folder.join(format!("{}.dcm", meta.sop_instance)),
+            bytes: 0,
+            peer: store.association.peer_name(),
+            received: self.received.clone(),
+            meta,
+        };
+        let head = sink.meta.encode();
+        sink.write(&head)?;
+        Ok(Box::new(sink))
+    }
+}
+
+/// One file under way: written beside its place, renamed when it is whole, removed when dropped.
+struct Sink {
+    file: Option<BufWriter<File>>,
+    unfinished: PathBuf,
+    path: PathBuf,
+    meta: FileMeta,
+    bytes: u64,
+    peer: String,
+    received: mpsc::UnboundedSender<Received>,
+}
+
+impl StoreSink for Sink {
+    fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply> {
+        self.bytes += chunk.len() as u64;
+        match &mut self.file {
+            Some(file) => file.write_all(chunk).map_err(|error| full(&error)),
+            None => Err(Status::PROCESSING_FAILURE.into()),
+        }
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || {
+                self.keep().map_err(|error| full(&error))?;
+                // whoever listens may have gone already; the file is there all the same
+                let _ = self.received.send(Received {
+                    path: self.path.clone(),
+                    meta: self.meta.clone(),
+                    bytes: self.bytes,
+                    peer: self.peer.clone(),
+                });
+                Ok(())
+            });
+            match done.await {
+                Ok(Ok(())) => StatusReply::SUCCESS,
+                Ok(Err(reply)) => reply,
+                Err(_) => Status::PROCESSING_FAILURE.into(),
+            }
+        })
+    }
+}
+
+impl Sink {
+    /// Success is answered after the file is on the disk under its name (invariant 9).
+    fn keep(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        drop(file);
+        std::fs::rename(&self.unfinished, &self.path)
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // closed first: Windows removes no open files
+        drop(self.file.take());
+        let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
+/// PS3.4 B.2.3: what cannot be written is out of resources, and says why.
+fn full(error: &io::Error) -> StatusReply {
+    StatusReply::new(Status::OUT_OF_RESOURCES, format!("cannot write the file: {error}"))
+}
