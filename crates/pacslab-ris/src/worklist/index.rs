@@ -20,12 +20,16 @@ pub(super) struct Index {
     files: HashMap<Arc<str>, Vec<u32>>,
     all: BTreeSet<Place>,
     /// By the values of [`INDEXED`].
-    postings: [HashMap<String, BTreeSet<Place>>; 3],
+    postings: [HashMap<String, BTreeSet<Place>>; INDEXED.len()],
 }
 
-/// What is indexed beside the start. The first is of the step, the others are of the item.
-const INDEXED: [Tag; 3] =
-    [tags::SCHEDULED_STATION_AE_TITLE, tags::ACCESSION_NUMBER, tags::PATIENT_ID];
+/// What is indexed beside the start, and whether it is of the step.
+const INDEXED: [(Tag, bool); 4] = [
+    (tags::SCHEDULED_STATION_AE_TITLE, true),
+    (tags::MODALITY, true),
+    (tags::ACCESSION_NUMBER, false),
+    (tags::PATIENT_ID, false),
+];
 
 impl Index {
     pub(super) fn len(&self) -> usize {
@@ -88,10 +92,10 @@ impl Index {
     /// The items that match, by start; items with a status that is hidden only when it is asked for.
     pub(super) fn find(&self, keys: &[Key], rules: &Rules, limit: usize) -> Vec<Arc<Item>> {
         let hidden_too = asks_for_status(keys);
-        let prefix = name_prefix(keys, rules);
+        let pieces = name_pieces(keys, rules);
         self.candidates(keys, rules)
             .filter(|item| hidden_too || !item.hidden)
-            .filter(|item| prefix.as_deref().is_none_or(|prefix| item.may_be_named(prefix)))
+            .filter(|item| item.may_be_named(&pieces))
             .filter(|item| matching::matches(keys, &item.dataset, rules).is_match())
             .take(limit)
             .cloned()
@@ -121,8 +125,8 @@ impl Index {
     fn candidates(&self, keys: &[Key], rules: &Rules) -> Box<dyn Iterator<Item = &Arc<Item>> + '_> {
         let step_keys = items_of(keys, tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE);
         let mut shortest = &self.all;
-        for (posting, tag) in INDEXED.into_iter().enumerate() {
-            let keys = if posting == 0 { step_keys } else { keys };
+        for (posting, (tag, of_step)) in INDEXED.into_iter().enumerate() {
+            let keys = if of_step { step_keys } else { keys };
             let Some(Test::Value(value)) = test_of(keys, tag) else { continue };
             if rules.fold_all {
                 continue;
@@ -153,8 +157,8 @@ impl Index {
 /// The values under which an item is found, with the posting they belong to.
 fn terms(item: &Item) -> Vec<(usize, &str)> {
     let mut terms = Vec::with_capacity(INDEXED.len());
-    for (posting, tag) in INDEXED.into_iter().enumerate() {
-        let text = if posting == 0 { item.step_str(tag) } else { item.dataset.str(tag) };
+    for (posting, (tag, of_step)) in INDEXED.into_iter().enumerate() {
+        let text = if of_step { item.step_str(tag) } else { item.dataset.str(tag) };
         let values = text.split('\\').map(str::trim).filter(|value| !value.is_empty());
         terms.extend(values.map(|value| (posting, value)));
     }
@@ -192,15 +196,18 @@ fn days(test: &Test) -> Option<RangeInclusive<i64>> {
     (first <= last).then_some(first..=last)
 }
 
-/// With what a name must begin, folded, for a key of one component group. The engine decides; this
+/// What a name must hold, folded, to match a key of one component group. The engine decides; this
 /// spares it most of the names.
-fn name_prefix(keys: &[Key], rules: &Rules) -> Option<String> {
-    let key = keys.iter().find(|key| key.tag == tags::PATIENT_NAME && key.vr == Vr::PN)?;
-    let (Test::Value(wanted) | Test::Wildcard(wanted)) = &key.test else { return None };
-    if wanted.contains('=') || rules.fold_accents {
-        return None;
-    }
-    let fixed = wanted.split(['*', '?']).next().unwrap_or("");
-    let folded = fixed.trim_end_matches(['^', ' ']).to_lowercase();
-    (!folded.is_empty()).then_some(folded)
+fn name_pieces(keys: &[Key], rules: &Rules) -> Vec<String> {
+    let wanted = keys
+        .iter()
+        .find(|key| key.tag == tags::PATIENT_NAME && key.vr == Vr::PN)
+        .and_then(|key| match &key.test {
+            Test::Value(wanted) | Test::Wildcard(wanted) => Some(wanted.as_str()),
+            _ => None,
+        })
+        .filter(|wanted| !wanted.contains('=') && !rules.fold_accents)
+        .unwrap_or("");
+    let wanted = wanted.trim_end_matches(['^', ' ']).to_lowercase();
+    wanted.split(['*', '?']).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
 }

@@ -61,9 +61,9 @@ impl Item {
         item
     }
 
-    /// Whether a component group of the name begins with a folded text.
-    pub(crate) fn may_be_named(&self, prefix: &str) -> bool {
-        self.name.split('=').any(|group| group.trim_start().starts_with(prefix))
+    /// Whether the name holds all these folded texts.
+    pub(crate) fn may_be_named(&self, pieces: &[String]) -> bool {
+        pieces.iter().all(|piece| self.name.contains(piece.as_str()))
     }
 
     /// The scheduled procedure step.
