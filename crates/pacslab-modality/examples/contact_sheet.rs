@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use pacslab_codec::{Options as Show, Picture, Window, picture};
 use pacslab_modality::{Options, WorklistItem, acquire, catalogue};
-use pacslab_model::{AeTitle, Moment, Seed};
+use pacslab_model::{AeTitle, Moment, Seed, tags};
 
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,9 +26,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         acquisition.write(Path::new(folder))?;
     }
     let mut pictures = Vec::new();
-    for window in [Window::new(40.0, 400.0), Window::new(-600.0, 1500.0)] {
+    // the two windows that the images recommend
+    for which in 0..2 {
         for instance in acquisition.instances() {
-            let show = Show { window: Some(window), max_size: None };
+            let value = |tag| instance.dataset.numbers(tag).get(which).copied();
+            let window = value(tags::WINDOW_CENTER).zip(value(tags::WINDOW_WIDTH));
+            let window = window.map(|(center, width)| Window::new(center, width));
+            let show = Show { window, max_size: None };
             let syntax = &instance.meta.transfer_syntax;
             pictures.push(picture(&instance.dataset, syntax, 0, &show)?);
         }

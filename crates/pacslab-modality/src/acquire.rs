@@ -93,12 +93,14 @@ pub fn possible() -> impl Iterator<Item = &'static Exam> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Region {
     Chest,
+    Head,
 }
 
 impl Region {
     fn of_body_part(body_part: &str) -> Option<Self> {
         match body_part {
             "CHEST" | "HEART" => Some(Self::Chest),
+            "HEAD" => Some(Self::Head),
             _ => None,
         }
     }
@@ -114,6 +116,12 @@ fn region_of(item: &WorklistItem) -> Option<Region> {
     }
     let text = format!("{} {}", item.procedure_description(), item.step_description());
     let text = text.to_uppercase();
-    let chest = ["CHEST", "THORA", "LUNG", "PULMON", "CARDIAC", "HEART", "CORONARY"];
-    chest.iter().any(|word| text.contains(word)).then_some(Region::Chest)
+    let words: [(Region, &[&str]); 2] = [
+        (Region::Chest, &["CHEST", "THORA", "LUNG", "PULMON", "CARDIAC", "HEART", "CORONARY"]),
+        (Region::Head, &["HEAD", "BRAIN", "SKULL", "CRANI", "CEREBR"]),
+    ];
+    words
+        .iter()
+        .find(|(_, words)| words.iter().any(|word| text.contains(word)))
+        .map(|(region, _)| *region)
 }

@@ -9,7 +9,7 @@ use crate::burn;
 use crate::files::file_name;
 use crate::iod::{self, Object, code, decimals, tag};
 use crate::item::WorklistItem;
-use crate::phantom::{Grid, Habitus, Phantom, chest};
+use crate::phantom::{Grid, Habitus, Phantom, chest, head};
 use crate::random::Random;
 
 /// Stored value = HU + 1024, 12 bits.
@@ -31,12 +31,19 @@ struct Protocol {
     /// Standard deviation of a water pixel.
     noise_hu: f32,
     contrast: bool,
+    name: &'static str,
     body_part: &'static str,
     region: Code,
+    filter: &'static str,
+    /// Whose dose a CTDI is: PS3.16 CID 4052.
+    dose_phantom: (&'static str, &'static str),
+    field_mm: f32,
+    /// Centre and width, with their names; the first is what viewers show.
+    windows: [(&'static str, &'static str, &'static str); 2],
 }
 
 impl Protocol {
-    fn chest(item: &WorklistItem) -> Self {
+    fn chest(item: &WorklistItem, habitus: &Habitus) -> Self {
         Self {
             matrix: 256,
             slices: 16,
@@ -48,24 +55,50 @@ impl Protocol {
             ctdi_vol: 8.2,
             noise_hu: 12.0,
             contrast: with_contrast(item),
+            name: "CHEST ROUTINE",
             body_part: "CHEST",
             region: Code::new("816094009", "SCT", "Chest"),
+            filter: "BODY",
+            dose_phantom: ("113691", "IEC Body Dosimetry Phantom"),
+            field_mm: habitus.field_of_view(),
+            windows: [("40", "400", "MEDIASTINUM"), ("-600", "1500", "LUNG")],
+        }
+    }
+
+    fn head(item: &WorklistItem) -> Self {
+        Self {
+            matrix: 256,
+            slices: 16,
+            top_mm: 70.0,
+            thickness_mm: 8.0,
+            kvp: 120.0,
+            tube_current_ma: 300.0,
+            exposure_time_ms: 1000.0,
+            ctdi_vol: 48.0,
+            noise_hu: 3.0,
+            contrast: with_contrast(item),
+            name: "HEAD ROUTINE",
+            body_part: "HEAD",
+            region: Code::new("69536005", "SCT", "Head"),
+            filter: "HEAD",
+            dose_phantom: ("113690", "IEC Head Dosimetry Phantom"),
+            field_mm: 240.0,
+            windows: [("40", "80", "BRAIN"), ("500", "2000", "BONE")],
         }
     }
 }
 
 pub(crate) fn acquire(item: &WorklistItem, region: Region, options: &Options) -> Acquisition {
-    let protocol = match region {
-        Region::Chest => Protocol::chest(item),
-    };
     let habitus = Habitus::of(item.dataset(), options.seed, options.at);
-    let phantom = match region {
-        Region::Chest => chest::build(&habitus, protocol.contrast),
+    let (protocol, build): (Protocol, fn(&Habitus, bool) -> Phantom) = match region {
+        Region::Chest => (Protocol::chest(item, &habitus), chest::build),
+        Region::Head => (Protocol::head(item), head::build),
     };
+    let phantom = build(&habitus, protocol.contrast);
     let study = iod::study_uid(item, options);
     Acquisition {
         performed_step_id: iod::performed_step_id(&study, item, options),
-        series: vec![axial(item, options, &study, &protocol, &phantom, &habitus)],
+        series: vec![axial(item, options, &study, &protocol, &phantom)],
         study_uid: study,
     }
 }
@@ -76,12 +109,11 @@ fn axial(
     study: &Uid,
     protocol: &Protocol,
     phantom: &Phantom,
-    habitus: &Habitus,
 ) -> Series {
     let number = options.run;
     let uid = iod::derived_uid(study, options, &["series", "axial"]);
     let description = format!("{} {} mm SYNTHETIC", protocol.region.meaning, protocol.thickness_mm);
-    let grid = Grid::covering(protocol.matrix, habitus.field_of_view());
+    let grid = Grid::covering(protocol.matrix, protocol.field_mm);
     let mut shared = iod::common(item, options, study, &uid, number);
     describe(&mut shared, item, options, study, protocol, &grid, &description);
 
@@ -130,7 +162,7 @@ fn describe(
     let event = iod::derived_uid(study, options, &["irradiation event"]);
     let frame = iod::derived_uid(study, options, &["frame of reference"]);
     let protocol_name = match item.step_description() {
-        "" => "CHEST ROUTINE",
+        "" => protocol.name,
         text => text,
     };
     object
@@ -169,12 +201,12 @@ fn describe(
         .number(tags::EXPOSURE_TIME, protocol.exposure_time_ms)
         .number(tags::X_RAY_TUBE_CURRENT, protocol.tube_current_ma)
         .number(tags::EXPOSURE, exposure)
-        .set(tag::FILTER_TYPE, "BODY")
+        .set(tag::FILTER_TYPE, protocol.filter)
         .number(tag::FOCAL_SPOTS, 0.9)
         .set(tags::CONVOLUTION_KERNEL, "STANDARD")
         .items(
             tag::CTDI_PHANTOM_TYPE_CODE_SEQUENCE,
-            vec![code("113691", "DCM", "IEC Body Dosimetry Phantom")],
+            vec![code(protocol.dose_phantom.0, "DCM", protocol.dose_phantom.1)],
         );
     object.0.put_bytes(tag::CTDI_VOL, Vr::FD, protocol.ctdi_vol.to_le_bytes().to_vec());
     if protocol.contrast {
@@ -187,9 +219,12 @@ fn describe(
         .number(tags::RESCALE_INTERCEPT, f64::from(INTERCEPT))
         .number(tags::RESCALE_SLOPE, 1.0)
         .set(tags::RESCALE_TYPE, "HU")
-        .set(tags::WINDOW_CENTER, r"40\-600")
-        .set(tags::WINDOW_WIDTH, r"400\1500")
-        .set(tags::WINDOW_CENTER_WIDTH_EXPLANATION, r"MEDIASTINUM\LUNG");
+        .set(tags::WINDOW_CENTER, protocol.windows.map(|(center, ..)| center).join("\\"))
+        .set(tags::WINDOW_WIDTH, protocol.windows.map(|(_, width, _)| width).join("\\"))
+        .set(
+            tags::WINDOW_CENTER_WIDTH_EXPLANATION,
+            protocol.windows.map(|(.., name)| name).join("\\"),
+        );
     for (tag, value) in [
         (tags::SAMPLES_PER_PIXEL, 1),
         (tags::ROWS, protocol.matrix as u16),

@@ -27,3 +27,6 @@ pub const GENERATOR_VERSION: &str = "1";
 
 /// The designator of the lab's own codes, and the UID that identifies the scheme.
 pub const CODING_SCHEME: &str = "99PACSLAB";
+
+#[cfg(test)]
+mod tests;

@@ -5,60 +5,14 @@
 //! heart, spine, ribs.
 
 use super::Material::{Hu, Lung};
+use super::builder::{Builder, FAT, MUSCLE};
 use super::habitus::Habitus;
-use super::vessels;
-use super::{Material, Phantom, Shape};
-
-const FAT: f32 = -100.0;
-const MUSCLE: f32 = 52.0;
-
-/// Attenuation that depends on the injection.
-struct Enhancement {
-    right_heart: Material,
-    left_heart: Material,
-    lung_vessels: Material,
-    myocardium: Material,
-    liver: Material,
-}
-
-impl Enhancement {
-    fn new(contrast: bool) -> Self {
-        if contrast {
-            Self {
-                right_heart: Hu(215.0),
-                left_heart: Hu(200.0),
-                lung_vessels: Hu(205.0),
-                myocardium: Hu(95.0),
-                liver: Hu(85.0),
-            }
-        } else {
-            Self {
-                right_heart: Hu(42.0),
-                left_heart: Hu(42.0),
-                lung_vessels: Hu(42.0),
-                myocardium: Hu(48.0),
-                liver: Hu(58.0),
-            }
-        }
-    }
-}
-
-struct Builder<'a> {
-    phantom: Phantom,
-    body: &'a Habitus,
-    blood: Enhancement,
-    /// Frame size: bones and organs scale with it.
-    s: f32,
-}
+use super::shape::square;
+use super::{Phantom, Shape, vessels};
 
 pub fn build(body: &Habitus, contrast: bool) -> Phantom {
-    let mut builder = Builder {
-        phantom: Phantom::default(),
-        body,
-        blood: Enhancement::new(contrast),
-        s: body.frame,
-    };
-    builder.table();
+    let mut builder = Builder::new(body, contrast);
+    builder.table(107.0);
     builder.wall();
     builder.lungs();
     builder.mediastinum();
@@ -79,48 +33,6 @@ fn narrowing(z: f32) -> f32 {
 }
 
 impl Builder<'_> {
-    /// Adds in body size.
-    fn ball(&mut self, c: [f32; 3], r: [f32; 3], material: Material) {
-        let s = self.s;
-        self.phantom.add(Shape::ellipsoid(c.map(|v| v * s), r.map(|v| v * s), material));
-    }
-
-    fn barrel(&mut self, c: [f32; 3], r: [f32; 3], material: Material) {
-        let s = self.s;
-        self.phantom.add(Shape::barrel(c.map(|v| v * s), r.map(|v| v * s), material));
-    }
-
-    fn tilted(&mut self, c: [f32; 3], axis: [f32; 3], r: [f32; 3], material: Material) {
-        let s = self.s;
-        self.phantom.add(Shape::tilted(c.map(|v| v * s), axis, r.map(|v| v * s), material));
-    }
-
-    fn tube(&mut self, a: [f32; 3], b: [f32; 3], r0: f32, r1: f32, material: Material) {
-        let s = self.s;
-        let (a, b) = (a.map(|v| v * s), b.map(|v| v * s));
-        self.phantom.add(Shape::capsule(a, b, r0 * s, r1 * s, material));
-    }
-
-    /// A tube through several points.
-    fn tubes(&mut self, points: &[([f32; 3], f32)], material: Material) {
-        for pair in points.windows(2) {
-            if let [(a, r0), (b, r1)] = pair {
-                self.tube(*a, *b, *r0, *r1, material);
-            }
-        }
-    }
-
-    /// A foam-filled couch whose hollow holds the back.
-    fn table(&mut self) {
-        let back = 107.0 * self.s + 0.75 * self.body.fat;
-        let couch = |sink: f32, rx: f32, ry: f32, hu: f32| {
-            Shape::ellipsoid([0.0, back - 34.0 + sink, 0.0], [rx, ry, 1e5], Hu(hu))
-                .cut([0.0, 1.0, 0.0], back - 12.0)
-        };
-        self.phantom.add(couch(0.0, 215.0, 58.0, -350.0));
-        self.phantom.add(couch(0.0, 211.0, 54.0, -940.0));
-    }
-
     fn wall(&mut self) {
         let (s, fat) = (self.s, self.body.fat);
         let trunk = |grow: f32, hu: f32| {
@@ -250,7 +162,7 @@ impl Builder<'_> {
         let (u, v) = ((p[0] / (CAGE[0] * shrink)).abs(), (p[1] / (CAGE[1] * shrink)).abs());
         let barrel = u * u * u.sqrt().sqrt() + v * v * v.sqrt().sqrt();
         let away = |c: [f32; 3], r: [f32; 3]| {
-            (0..3).map(|at| ((p[at] - c[at]) / r[at]).powi(2)).sum::<f32>() > 1.0
+            (0..3).map(|at| square((p[at] - c[at]) / r[at])).sum::<f32>() > 1.0
         };
         barrel < 1.0
             && away([22.0, -28.0, -38.0], [76.0, 62.0, 62.0])
@@ -372,7 +284,7 @@ impl Builder<'_> {
             let at = 1 + random.below(aorta.len().saturating_sub(2));
             let (Some((a, r)), Some((b, _))) = (aorta.get(at), aorta.get(at - 1)) else { continue };
             let t = random.unit();
-            let angle = random.between(0.0, 6.283);
+            let angle = random.between(0.0, std::f32::consts::TAU);
             let spot = [
                 a[0] + t * (b[0] - a[0]) + r * libm::cosf(angle),
                 a[1] + t * (b[1] - a[1]) + r * libm::sinf(angle),

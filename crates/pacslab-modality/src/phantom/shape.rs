@@ -23,12 +23,17 @@ pub struct Shape {
 #[derive(Clone, PartialEq, Debug)]
 enum Form {
     /// Points p with sum |axis_i . (p - center)|^power = 1; the axes are scaled by 1 / radius.
-    Round { center: [f32; 3], axes: [[f32; 3]; 3], square: bool },
+    Round { center: [f32; 3], axes: [[f32; 3]; 3], boxy: bool },
     /// A cone with round ends.
     Capsule { start: [f32; 3], along: [f32; 3], length2: f32, r0: f32, growth: f32, flat: f32 },
 }
 
 type Vector = [f32; 3];
+
+/// `powi` does not promise the same bits everywhere.
+pub(super) fn square(value: f32) -> f32 {
+    value * value
+}
 
 fn dot(a: Vector, b: Vector) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
@@ -69,18 +74,18 @@ impl Shape {
         center: Vector,
         radii: Vector,
         directions: [Vector; 3],
-        square: bool,
+        boxy: bool,
         material: Material,
     ) -> Self {
         // the box of an ellipsoid: per axis the root of the summed squares; a barrel is wider
         let mut extent = [0.0; 3];
         for (at, extent) in extent.iter_mut().enumerate() {
-            let squares: f32 = (0..3).map(|i| (directions[i][at] * radii[i]).powi(2)).sum();
+            let squares: f32 = (0..3).map(|i| square(directions[i][at] * radii[i])).sum();
             *extent = squares.sqrt();
         }
         let axes = [0, 1, 2].map(|i| directions[i].map(|value| value / radii[i]));
         Self {
-            form: Form::Round { center, axes, square },
+            form: Form::Round { center, axes, boxy },
             material,
             low: [0, 1, 2].map(|at| center[at] - extent[at]),
             high: [0, 1, 2].map(|at| center[at] + extent[at]),
@@ -125,15 +130,15 @@ impl Shape {
         thickness: f32,
     ) {
         match &self.form {
-            Form::Round { center, axes, square } => {
-                let (center, axes, square) = (*center, *axes, *square);
+            Form::Round { center, axes, boxy } => {
+                let (center, axes, boxy) = (*center, *axes, *boxy);
                 // an edge ends where the surface is further away than half its widest spread
                 let steepest = axes.iter().map(|axis| dot(*axis, *axis)).fold(0.0, f32::max).sqrt();
                 let reach = 0.5 * (blur(1.0, pixel, thickness) + blur(0.0, pixel, thickness));
                 let (inner, outer) = ((1.0 - reach * steepest).max(0.0), 1.0 + reach * steepest);
                 let (full, none) = (inner * inner * inner.sqrt(), outer * outer * outer.sqrt());
                 self.fill(row, xs, [y, z, pixel, thickness], |p| {
-                    round_cover(p, center, axes, square, [full, none], pixel, thickness)
+                    round_cover(p, center, axes, boxy, [full, none], pixel, thickness)
                 });
             }
             Form::Capsule { start, along, length2, r0, growth, flat } => {
@@ -193,7 +198,7 @@ fn round_cover(
     p: Vector,
     center: Vector,
     axes: [Vector; 3],
-    square: bool,
+    boxy: bool,
     [full, none]: [f32; 2],
     pixel: f32,
     thickness: f32,
@@ -202,7 +207,7 @@ fn round_cover(
     let u = axes.map(|axis| dot(axis, from));
     let squares = u.map(|value| value * value);
     // value - 1 is zero on the surface; slopes are its derivatives by u
-    let roots = if square { [0, 1].map(|at| u[at].abs().sqrt().sqrt()) } else { [1.0; 2] };
+    let roots = if boxy { [0, 1].map(|at| u[at].abs().sqrt().sqrt()) } else { [1.0; 2] };
     let value = squares[0] * roots[0] + squares[1] * roots[1] + squares[2];
     if value < full {
         return 1.0;
@@ -210,7 +215,7 @@ fn round_cover(
     if value > none {
         return 0.0;
     }
-    let power = if square { 2.25 } else { 2.0 };
+    let power = if boxy { 2.25 } else { 2.0 };
     let slopes = [power * u[0] * roots[0], power * u[1] * roots[1], 2.0 * u[2]];
     let gradient = [0, 1, 2]
         .map(|at| slopes[0] * axes[0][at] + slopes[1] * axes[1][at] + slopes[2] * axes[2][at]);

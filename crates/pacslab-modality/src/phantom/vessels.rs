@@ -2,6 +2,7 @@
 
 use crate::random::Random;
 
+use super::shape::square;
 use super::{Material, Phantom, Shape};
 
 /// Grows a tree from `start` to all `targets`: the trunk goes part of the way to their middle,
@@ -30,7 +31,7 @@ pub(super) fn grow(
             let next = (radius * 0.8).max(0.7);
             phantom.add(Shape::capsule(start, fork, radius, next, material));
             let spread = |at: usize| {
-                targets.iter().map(|target| (target[at] - middle[at]).powi(2)).sum::<f32>()
+                targets.iter().map(|target| square(target[at] - middle[at])).sum::<f32>()
             };
             let widest = (0..3).max_by(|a, b| spread(*a).total_cmp(&spread(*b))).unwrap_or(0);
             targets.sort_by(|a, b| a[widest].total_cmp(&b[widest]));
