@@ -19,6 +19,8 @@ pub enum Error {
     Aborted { abort: Abort, during: &'static str },
     #[error("nothing came for {} while {during}; the association was aborted", seconds(.after))]
     Timeout { during: &'static str, after: Duration },
+    #[error("the peer took no data for {}; the connection was closed", seconds(.after))]
+    Stalled { after: Duration },
     #[error("the peer closed the connection while {during}")]
     Closed { during: &'static str },
     #[error("the connection failed while {during}: {source}")]

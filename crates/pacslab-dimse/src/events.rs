@@ -9,7 +9,7 @@ use pacslab_model::{Clock, Direction, Emit, Event, Identifiers, Outcome};
 use crate::association::AssociationInfo;
 use crate::fsm::Role;
 use crate::message::Field;
-use crate::status::{Category, StatusReply};
+use crate::status::{Category, Status, StatusReply};
 
 /// Kinds of events.
 pub mod kinds {
@@ -166,6 +166,10 @@ impl Journal {
         };
         let message = match outcome {
             Outcome::Ok => format!("{} {}", told.field, told.summary),
+            // the numbers say what this code means here; in C-STORE it means something else
+            Outcome::Warning if told.reply.status == Status::SUBOPERATIONS_WARNING => {
+                format!("{} {} (0xB000)", told.field, told.summary)
+            }
             _ => format!("{} {}: {}", told.field, told.summary, told.reply),
         };
         let mut event = self

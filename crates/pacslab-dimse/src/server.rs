@@ -123,8 +123,8 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 number += 1;
-                let task = tasks.spawn(server.clone().connection(stream, peer, number));
-                server.enroll(number, task);
+                let connection = server.clone().connection(stream, peer, number);
+                server.enroll(number, || tasks.spawn(connection));
             }
             Err(error) => {
                 // out of file descriptors, most likely: closing connections will free some
@@ -161,25 +161,22 @@ struct Server {
     config: ServerConfig,
     handler: Arc<dyn Handler>,
     associations: AtomicUsize,
-    /// Connections without an A-ASSOCIATE-RQ, oldest first; `None`: it has come already.
+    /// Connections without an A-ASSOCIATE-RQ, oldest first.
     pending: Mutex<BTreeMap<u64, AbortHandle>>,
     phases: watch::Receiver<Phase>,
 }
 
 impl Server {
     /// Remembers a new connection, and sheds the oldest silent one if there are too many.
-    fn enroll(&self, number: u64, task: AbortHandle) {
+    fn enroll(&self, number: u64, spawn: impl FnOnce() -> AbortHandle) {
+        let limit = self.config.limits.pending;
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.is_finished() {
-            return;
-        }
-        pending.insert(number, task);
-        if pending.len() > self.config.limits.pending
-            && let Some((_, oldest)) = pending.pop_first()
-        {
+        // spawned under the lock, so that the task cannot strike itself off before it is on
+        pending.insert(number, spawn());
+        let oldest = if pending.len() > limit { pending.pop_first() } else { None };
+        drop(pending);
+        if let Some((_, oldest)) = oldest {
             oldest.abort();
-            drop(pending);
-            let limit = self.config.limits.pending;
             self.tell_listener(format!(
                 "more than {limit} connections without an A-ASSOCIATE-RQ: the oldest was closed"
             ));

@@ -350,10 +350,7 @@ impl Wire {
         let written = match timeout(self.patience, writing).await {
             Ok(written) => written,
             Err(_) => {
-                return Err(Error::Timeout {
-                    during: "the peer took no data",
-                    after: self.patience,
-                });
+                return Err(Error::Stalled { after: self.patience });
             }
         };
         match written {

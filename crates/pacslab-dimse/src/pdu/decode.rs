@@ -193,7 +193,7 @@ fn fixed_part(r: &mut Reader<'_>) -> Result<Fixed, PduError> {
 /// Odd and used once, which also bounds their number to 128. PS3.8 9.3.2.2.
 fn check_context_id(id: u8, mut earlier: impl Iterator<Item = u8>) -> Result<(), PduError> {
     let what = "presentation context id";
-    if id % 2 == 0 {
+    if id.is_multiple_of(2) {
         return Err(PduError::Invalid { what, value: id.into(), rule: "ids are odd" });
     }
     if earlier.any(|other| other == id) {

@@ -137,10 +137,6 @@ impl Association {
         let begun = Instant::now();
         let context =
             self.context_for(object.sop_class.as_str(), Some(object.transfer_syntax.as_str()))?;
-        let bytes = match &object.data {
-            Data::Bytes(bytes) => bytes.len() as u64,
-            _ => 0,
-        };
         let message_id = self.next_message_id();
         let operation = Operation::Store {
             sop_class: object.sop_class.clone(),
@@ -149,7 +145,7 @@ impl Association {
             originator: object.originator,
         };
         let request = Request { message_id, has_data: true, operation };
-        self.send_request(&context, request, object.data).await?;
+        let bytes = self.send_request(&context, request, object.data).await?;
         let response = self.response(message_id, "waiting for the response to C-STORE").await?;
         self.skip_data().await?;
         self.tell_stored(bytes, begun, &response.reply);

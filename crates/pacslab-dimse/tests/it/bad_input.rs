@@ -72,7 +72,7 @@ impl Raw {
     }
 
     /// The server aborts so, and closes.
-    async fn is_aborted(mut self, abort: Abort) {
+    async fn expect_abort(mut self, abort: Abort) {
         assert_eq!(self.receive().await, Some(Pdu::Abort(abort)));
         assert_eq!(self.receive().await, None);
     }
@@ -95,7 +95,7 @@ async fn other_protocols_are_named() {
     ] {
         let mut raw = Raw::connect(&lab).await;
         raw.send(first).await;
-        raw.is_aborted(Abort::UNRECOGNIZED_PDU).await;
+        raw.expect_abort(Abort::UNRECOGNIZED_PDU).await;
         let told = lab.event("dimse.no-association").await;
         assert!(told.message.contains(looks), "{}", told.message);
     }
@@ -172,7 +172,7 @@ async fn malformed_pdus_are_aborted() {
     ] {
         let mut raw = Raw::connect(&lab).await;
         raw.send(bad).await;
-        raw.is_aborted(abort).await;
+        raw.expect_abort(abort).await;
     }
     // and on it
     for (bad, abort) in [
@@ -191,7 +191,7 @@ async fn malformed_pdus_are_aborted() {
     ] {
         let mut raw = Raw::associated(&lab).await;
         raw.send(bad).await;
-        raw.is_aborted(abort).await;
+        raw.expect_abort(abort).await;
         lab.event("dimse.aborted").await;
     }
     still_answers(lab).await;
@@ -214,7 +214,7 @@ async fn messages_that_break_the_rules_are_aborted() {
     ] {
         let mut raw = Raw::associated(&lab).await;
         raw.send(&bad).await;
-        raw.is_aborted(Abort::USER).await;
+        raw.expect_abort(Abort::USER).await;
         let event = lab.event("dimse.aborted").await;
         assert!(event.message.contains(told), "{}", event.message);
     }
@@ -302,7 +302,7 @@ async fn peers_that_stop_talking_are_cut() {
     ] {
         let mut raw = Raw::associated(&lab).await;
         raw.send(&part).await;
-        raw.is_aborted(Abort::USER).await;
+        raw.expect_abort(Abort::USER).await;
         let told = lab.event("dimse.aborted").await;
         assert!(told.message.contains(during), "{}", told.message);
     }
@@ -313,6 +313,7 @@ async fn peers_that_stop_talking_are_cut() {
 #[tokio::test]
 async fn silent_connections_block_nobody() {
     let lab = Lab::with(|config| config.limits.pending = 400).await;
+    let mut established = lab.connect(Proposal::of(uids::VERIFICATION)).await.unwrap();
     let mut silent = Vec::new();
     for _ in 0..500 {
         silent.push(Raw::connect(&lab).await);
@@ -324,7 +325,9 @@ async fn silent_connections_block_nobody() {
     let mut last = silent.pop().unwrap();
     last.send(&bytes(Pdu::AssociateRq(request()))).await;
     assert!(matches!(last.receive().await, Some(Pdu::AssociateAc(_))));
-    drop((silent, last));
+    // an association is none of them, however old
+    assert_eq!(within(established.echo()).await.unwrap().status, Status::SUCCESS);
+    drop((silent, last, established));
     still_answers(lab).await;
 }
 

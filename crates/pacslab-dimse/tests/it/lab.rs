@@ -29,9 +29,12 @@ pub(crate) const FULL: &str = "1.2.3.4.2";
 /// A store of this SOP instance takes 300 ms to finish.
 pub(crate) const SLOW: &str = "1.2.3.4.3";
 
+/// SOP instance, transfer syntax, data set.
+type Object = (Uid, Uid, Vec<u8>);
+
 #[derive(Clone, Default)]
 pub(crate) struct Memory {
-    pub(crate) stored: Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>,
+    pub(crate) stored: Arc<Mutex<Vec<Object>>>,
 }
 
 impl StoreHandler for Memory {

@@ -4,15 +4,14 @@
 //! Nothing here is read into memory whole: a data set comes as [`Association::data_chunk`]s, each
 //! a part of a PDU; what has to be whole is read by [`Association::read_data`] with a limit.
 
+mod cancel;
+mod receive;
+
 use std::collections::VecDeque;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use pacslab_model::{Clock, Emit, Uid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -20,10 +19,12 @@ use crate::context::{Context, Contexts};
 use crate::error::Error;
 use crate::events::{Journal, Told, kinds};
 use crate::fsm::{Action, Event, Role, State};
-use crate::message::{self, Command, MAX_COMMAND, Request, Response};
+use crate::message::{self, Command, Request, Response};
 use crate::pdu::{Abort, AssociateAc, AssociateRq, Pdu, Pdv, RoleSelection, UserIdentity};
 use crate::status::StatusReply;
 use crate::wire::{Incoming, Wire};
+
+pub use receive::TooLong;
 
 /// How long an association waits for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -215,60 +216,6 @@ impl Association {
         self.last_id
     }
 
-    /// The next command set. What is left of the data set before it is skipped.
-    /// `None`: the peer released the association.
-    pub async fn next_command(&mut self) -> Result<Option<(Arc<Context>, Command)>, Error> {
-        self.command("waiting for a request", self.timeouts.idle).await
-    }
-
-    /// The next part of the data set that follows the last command; `None` at its end.
-    pub async fn data_chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let during = "receiving a data set";
-        loop {
-            let Some(context) = self.open_data else { return Ok(None) };
-            let Some(pdv) = self.next_fragment(during, self.timeouts.idle).await? else {
-                return Err(self.protocol("an A-RELEASE-RQ", during).await);
-            };
-            if pdv.command {
-                return Err(self.protocol("a command", during).await);
-            }
-            if pdv.context != context {
-                let what = format!("data of presentation context {}", pdv.context);
-                return Err(self.protocol(&what, during).await);
-            }
-            if pdv.last {
-                self.open_data = None;
-            }
-            if !pdv.data.is_empty() {
-                return Ok(Some(pdv.data));
-            }
-        }
-    }
-
-    /// The data set that follows the last command, if it is not longer than `limit`; if it is,
-    /// the rest is skipped, and the outer result is still good for the association.
-    pub async fn read_data(&mut self, limit: usize) -> Result<Result<Bytes, TooLong>, Error> {
-        let Some(first) = self.data_chunk().await? else { return Ok(Ok(Bytes::new())) };
-        if self.open_data.is_none() && first.len() <= limit {
-            return Ok(Ok(first));
-        }
-        let mut all = first.to_vec();
-        while all.len() <= limit {
-            match self.data_chunk().await? {
-                Some(chunk) => all.extend_from_slice(&chunk),
-                None => return Ok(Ok(all.into())),
-            }
-        }
-        self.skip_data().await?;
-        Ok(Err(TooLong { limit }))
-    }
-
-    /// Reads the rest of a data set and forgets it.
-    pub async fn skip_data(&mut self) -> Result<(), Error> {
-        while self.data_chunk().await?.is_some() {}
-        Ok(())
-    }
-
     /// Sends a response without data set, in one write.
     pub async fn respond(&mut self, context: &Context, response: Response) -> Result<(), Error> {
         self.queue_response(context, response, None);
@@ -300,19 +247,22 @@ impl Association {
         self.noted(sent)
     }
 
-    /// Sends a request and its data set; in memory, both leave in one write.
+    /// Sends a request and its data set, whose length it gives; in memory, both leave in one write.
     pub async fn send_request(
         &mut self,
         context: &Context,
         mut request: Request,
         data: Data<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         self.may_send()?;
         request.has_data = !matches!(data, Data::None);
         self.queue_command(context.id, &Command::Request(request));
         let sent = match data {
-            Data::None => self.wire.flush().await,
-            Data::Bytes(bytes) => self.wire.flush_with(context.id, bytes, true, self.payload).await,
+            Data::None => self.wire.flush().await.map(|()| 0),
+            Data::Bytes(bytes) => {
+                let sent = self.wire.flush_with(context.id, bytes, true, self.payload).await;
+                sent.map(|()| bytes.len() as u64)
+            }
             Data::Reader(reader) => return self.send_stream(context.id, reader).await,
         };
         self.noted(sent)
@@ -323,7 +273,8 @@ impl Association {
         &mut self,
         context: u8,
         reader: &mut (dyn AsyncRead + Send + Unpin),
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
+        let mut total = 0;
         let mut part = Vec::with_capacity(STREAM);
         let mut next = Vec::with_capacity(STREAM);
         loop {
@@ -340,8 +291,9 @@ impl Association {
                 self.noted(sent)?;
             }
             if last {
-                return Ok(());
+                return Ok(total);
             }
+            total += next.len() as u64;
             std::mem::swap(&mut part, &mut next);
         }
     }
@@ -351,157 +303,6 @@ impl Association {
         self.may_send()?;
         self.queue_command(context.id, &Command::Cancel { message_id });
         self.flush().await
-    }
-
-    /// The response to a request of ours.
-    pub async fn response(
-        &mut self,
-        message_id: u16,
-        during: &'static str,
-    ) -> Result<Response, Error> {
-        let deadline = Instant::now() + self.timeouts.response;
-        loop {
-            let command = self.command(during, self.timeouts.response).await?;
-            // what comes late for a request that was let go of
-            if let Some((_, Command::Response(late))) = &command
-                && late.message_id != message_id
-                && self.abandoned.contains(&late.message_id)
-                && Instant::now() < deadline
-            {
-                if !late.reply.status.is_pending() {
-                    self.abandoned.retain(|id| *id != late.message_id);
-                }
-                continue;
-            }
-            return self.expected(command, message_id, during).await;
-        }
-    }
-
-    /// Forgets a request: its responses are skipped when they come.
-    pub(crate) fn abandon(&mut self, message_id: u16) {
-        self.abandoned.push(message_id);
-    }
-
-    async fn expected(
-        &mut self,
-        command: Option<(Arc<Context>, Command)>,
-        message_id: u16,
-        during: &'static str,
-    ) -> Result<Response, Error> {
-        match command {
-            Some((_, Command::Response(response))) if response.message_id == message_id => {
-                Ok(response)
-            }
-            Some((_, Command::Response(other))) => {
-                let what =
-                    format!("a response to message {} instead of {message_id}", other.message_id);
-                Err(self.protocol(&what, during).await)
-            }
-            Some((_, Command::Request(request))) => {
-                let what = format!("a {} request", request.operation.field());
-                Err(self.protocol(&what, during).await)
-            }
-            Some((_, Command::Cancel { .. })) => Err(self.protocol("a C-CANCEL", during).await),
-            None => Err(Error::Protocol { what: "an A-RELEASE-RQ".into(), during }),
-        }
-    }
-
-    /// Runs `work` while watching for the C-CANCEL of `message_id` and for a peer that goes away.
-    /// With `Ok(None)` the peer cancelled; `work` can be awaited again.
-    pub async fn unless_cancelled<F: Future + Unpin>(
-        &mut self,
-        message_id: u16,
-        work: &mut F,
-    ) -> Result<Option<F::Output>, Error> {
-        let mut watching = true;
-        let seen = std::future::poll_fn(|cx| {
-            if let Poll::Ready(output) = pin!(&mut *work).poll(cx) {
-                return Poll::Ready(Seen::Done(output));
-            }
-            match self.watch(cx, message_id, &mut watching) {
-                Some(Watched::Cancel) => Poll::Ready(Seen::Cancel),
-                Some(Watched::End) => Poll::Ready(Seen::End),
-                None => Poll::Pending,
-            }
-        })
-        .await;
-        match seen {
-            Seen::Done(output) => Ok(Some(output)),
-            Seen::Cancel => {
-                let during = "receiving a C-CANCEL";
-                self.next_fragment(during, self.timeouts.idle).await?;
-                Ok(None)
-            }
-            Seen::End => self.ended().await.map(|never| match never {}),
-        }
-    }
-
-    /// Whether the C-CANCEL of an operation has come already; reads without waiting.
-    pub async fn cancelled(&mut self, message_id: u16) -> Result<bool, Error> {
-        let watched =
-            std::future::poll_fn(|cx| Poll::Ready(self.watch(cx, message_id, &mut true))).await;
-        match watched {
-            None => Ok(false),
-            Some(Watched::Cancel) => {
-                self.next_fragment("receiving a C-CANCEL", self.timeouts.idle).await?;
-                Ok(true)
-            }
-            Some(Watched::End) => self.ended().await.map(|never| match never {}),
-        }
-    }
-
-    /// Reads what is there and looks at what is next, without taking it. Once something that
-    /// waits for its turn is next, there is nothing more to watch for.
-    fn watch(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        message_id: u16,
-        watching: &mut bool,
-    ) -> Option<Watched> {
-        while *watching {
-            if self.cancel_is_next(message_id) {
-                return Some(Watched::Cancel);
-            }
-            if self.wire.abort_is_next() {
-                return Some(Watched::End);
-            }
-            if !self.fragments.is_empty() || self.wire.peek_data().is_some() {
-                *watching = false;
-                break;
-            }
-            match self.wire.poll_fill(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(1..)) => *watching = self.wire.unread().len() <= MAX_COMMAND,
-                Poll::Ready(_) => return Some(Watched::End),
-            }
-        }
-        None
-    }
-
-    /// The error with which the association ended while an operation was under way.
-    async fn ended(&mut self) -> Result<std::convert::Infallible, Error> {
-        let during = "an operation was under way";
-        match self.next_fragment(during, self.timeouts.idle).await {
-            Err(error) => Err(error),
-            Ok(_) => Err(Error::Closed { during }),
-        }
-    }
-
-    fn cancel_is_next(&self, message_id: u16) -> bool {
-        let command = match self.fragments.front() {
-            Some(pdv) if pdv.command && pdv.last => &pdv.data[..],
-            Some(_) => return false,
-            // the only fragment of a P-DATA-TF
-            None => match self.wire.peek_data() {
-                Some([a, b, c, d, _, 3, rest @ ..])
-                    if u32::from_be_bytes([*a, *b, *c, *d]) as usize == rest.len() + 2 =>
-                {
-                    rest
-                }
-                _ => return false,
-            },
-        };
-        message::decode(command) == Ok(Command::Cancel { message_id })
     }
 
     /// Ends the association in good order.
@@ -534,6 +335,8 @@ impl Association {
     /// Ends the association at once.
     pub async fn abort(mut self) {
         self.abort_now(Abort::USER, "we aborted the association").await;
+        // what the peer still sends is read, or a reset would overtake the A-ABORT
+        self.wire.close(self.timeouts.artim.min(Duration::from_secs(1))).await;
     }
 
     /// Ends it for a reason that the event tells.
@@ -581,92 +384,6 @@ impl Association {
         }
     }
 
-    async fn command(
-        &mut self,
-        during: &'static str,
-        limit: Duration,
-    ) -> Result<Option<(Arc<Context>, Command)>, Error> {
-        self.skip_data().await?;
-        let mut gathered: Option<(u8, Vec<u8>)> = None;
-        loop {
-            let Some(pdv) = self.next_fragment(during, limit).await? else {
-                return match gathered {
-                    None => Ok(None),
-                    Some(_) => Err(self.protocol("an A-RELEASE-RQ", "receiving a command").await),
-                };
-            };
-            if !pdv.command {
-                return Err(self.protocol("data without a command", during).await);
-            }
-            if gathered.as_ref().is_some_and(|(context, _)| *context != pdv.context) {
-                let what = "a command in fragments of several presentation contexts";
-                return Err(self.protocol(what, during).await);
-            }
-            let Some(context) = self.contexts.by_id(pdv.context).cloned() else {
-                let what = format!(
-                    "a command on presentation context {}, which was not agreed on",
-                    pdv.context
-                );
-                return Err(self.protocol(&what, during).await);
-            };
-            let decoded = match (&mut gathered, pdv.last) {
-                (None, true) => message::decode(&pdv.data),
-                (None, false) => {
-                    gathered = Some((pdv.context, pdv.data.to_vec()));
-                    continue;
-                }
-                (Some((_, bytes)), last) => {
-                    if bytes.len() + pdv.data.len() > MAX_COMMAND {
-                        Err(message::CommandError::TooLong)
-                    } else {
-                        bytes.extend_from_slice(&pdv.data);
-                        if !last {
-                            continue;
-                        }
-                        message::decode(bytes)
-                    }
-                }
-            };
-            let command = match decoded {
-                Ok(command) => command,
-                Err(problem) => {
-                    self.wire.abort(Abort::USER).await;
-                    return self.noted(Err(Error::Command(problem)));
-                }
-            };
-            let has_data = match &command {
-                Command::Request(request) => request.has_data,
-                Command::Response(response) => response.has_data,
-                Command::Cancel { .. } => false,
-            };
-            self.open_data = has_data.then_some(context.id);
-            return Ok(Some((context, command)));
-        }
-    }
-
-    /// `None`: the peer released, and was answered.
-    async fn next_fragment(
-        &mut self,
-        during: &'static str,
-        limit: Duration,
-    ) -> Result<Option<Pdv>, Error> {
-        loop {
-            if let Some(pdv) = self.fragments.pop_front() {
-                return Ok(Some(pdv));
-            }
-            let received = self.wire.receive(during, limit).await;
-            match self.noted(received)? {
-                Incoming::Data(pdvs) => self.fragments.extend(pdvs),
-                Incoming::Release => {
-                    self.answer_release().await?;
-                    self.journal.end(kinds::RELEASED, "the peer released the association");
-                    return Ok(None);
-                }
-                _ => return Err(Error::Over),
-            }
-        }
-    }
-
     async fn answer_release(&mut self) -> Result<(), Error> {
         self.wire.step(Event::ReleaseResponse)?;
         let sent = self.wire.send(&Pdu::ReleaseRp).await;
@@ -688,23 +405,6 @@ impl Association {
         }
         result
     }
-}
-
-enum Seen<T> {
-    Done(T),
-    Cancel,
-    End,
-}
-
-enum Watched {
-    Cancel,
-    End,
-}
-
-/// A data set was longer than its reader allows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooLong {
-    pub limit: usize,
 }
 
 /// What is read at once from a stream that is sent.

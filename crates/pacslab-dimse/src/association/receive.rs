@@ -1,0 +1,215 @@
+//! Messages in: commands, the data sets behind them, the responses to requests of ours.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Association;
+use crate::context::Context;
+use crate::error::Error;
+use crate::events::kinds;
+use crate::message::{self, Command, MAX_COMMAND, Response};
+use crate::pdu::{Abort, Pdv};
+use crate::wire::Incoming;
+
+/// A data set was longer than its reader allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooLong {
+    pub limit: usize,
+}
+
+impl Association {
+    /// The next command set. What is left of the data set before it is skipped.
+    /// `None`: the peer released the association.
+    pub async fn next_command(&mut self) -> Result<Option<(Arc<Context>, Command)>, Error> {
+        self.command("waiting for a request", self.timeouts.idle).await
+    }
+
+    /// The next part of the data set that follows the last command; `None` at its end.
+    pub async fn data_chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let during = "receiving a data set";
+        loop {
+            let Some(context) = self.open_data else { return Ok(None) };
+            let Some(pdv) = self.next_fragment(during, self.timeouts.idle).await? else {
+                return Err(self.protocol("an A-RELEASE-RQ", during).await);
+            };
+            if pdv.command {
+                return Err(self.protocol("a command", during).await);
+            }
+            if pdv.context != context {
+                let what = format!("data of presentation context {}", pdv.context);
+                return Err(self.protocol(&what, during).await);
+            }
+            if pdv.last {
+                self.open_data = None;
+            }
+            if !pdv.data.is_empty() {
+                return Ok(Some(pdv.data));
+            }
+        }
+    }
+
+    /// The data set that follows the last command, if it is not longer than `limit`; if it is,
+    /// the rest is skipped, and the outer result is still good for the association.
+    pub async fn read_data(&mut self, limit: usize) -> Result<Result<Bytes, TooLong>, Error> {
+        let Some(first) = self.data_chunk().await? else { return Ok(Ok(Bytes::new())) };
+        if self.open_data.is_none() && first.len() <= limit {
+            return Ok(Ok(first));
+        }
+        let mut all = first.to_vec();
+        while all.len() <= limit {
+            match self.data_chunk().await? {
+                Some(chunk) => all.extend_from_slice(&chunk),
+                None => return Ok(Ok(all.into())),
+            }
+        }
+        self.skip_data().await?;
+        Ok(Err(TooLong { limit }))
+    }
+
+    /// Reads the rest of a data set and forgets it.
+    pub async fn skip_data(&mut self) -> Result<(), Error> {
+        while self.data_chunk().await?.is_some() {}
+        Ok(())
+    }
+
+    /// The response to a request of ours.
+    pub async fn response(
+        &mut self,
+        message_id: u16,
+        during: &'static str,
+    ) -> Result<Response, Error> {
+        let deadline = Instant::now() + self.timeouts.response;
+        loop {
+            let command = self.command(during, self.timeouts.response).await?;
+            // what comes late for a request that was let go of
+            if let Some((_, Command::Response(late))) = &command
+                && late.message_id != message_id
+                && self.abandoned.contains(&late.message_id)
+                && Instant::now() < deadline
+            {
+                if !late.reply.status.is_pending() {
+                    self.abandoned.retain(|id| *id != late.message_id);
+                }
+                continue;
+            }
+            return self.expected(command, message_id, during).await;
+        }
+    }
+
+    /// Forgets a request: its responses are skipped when they come.
+    pub(crate) fn abandon(&mut self, message_id: u16) {
+        self.abandoned.push(message_id);
+    }
+
+    async fn expected(
+        &mut self,
+        command: Option<(Arc<Context>, Command)>,
+        message_id: u16,
+        during: &'static str,
+    ) -> Result<Response, Error> {
+        match command {
+            Some((_, Command::Response(response))) if response.message_id == message_id => {
+                Ok(response)
+            }
+            Some((_, Command::Response(other))) => {
+                let what =
+                    format!("a response to message {} instead of {message_id}", other.message_id);
+                Err(self.protocol(&what, during).await)
+            }
+            Some((_, Command::Request(request))) => {
+                let what = format!("a {} request", request.operation.field());
+                Err(self.protocol(&what, during).await)
+            }
+            Some((_, Command::Cancel { .. })) => Err(self.protocol("a C-CANCEL", during).await),
+            None => Err(Error::Protocol { what: "an A-RELEASE-RQ".into(), during }),
+        }
+    }
+
+    async fn command(
+        &mut self,
+        during: &'static str,
+        limit: Duration,
+    ) -> Result<Option<(Arc<Context>, Command)>, Error> {
+        self.skip_data().await?;
+        let mut gathered: Option<(u8, Vec<u8>)> = None;
+        loop {
+            let Some(pdv) = self.next_fragment(during, limit).await? else {
+                return match gathered {
+                    None => Ok(None),
+                    Some(_) => Err(self.protocol("an A-RELEASE-RQ", "receiving a command").await),
+                };
+            };
+            if !pdv.command {
+                return Err(self.protocol("data without a command", during).await);
+            }
+            if gathered.as_ref().is_some_and(|(context, _)| *context != pdv.context) {
+                let what = "a command in fragments of several presentation contexts";
+                return Err(self.protocol(what, during).await);
+            }
+            let Some(context) = self.contexts.by_id(pdv.context).cloned() else {
+                let what = format!(
+                    "a command on presentation context {}, which was not agreed on",
+                    pdv.context
+                );
+                return Err(self.protocol(&what, during).await);
+            };
+            let decoded = match (&mut gathered, pdv.last) {
+                (None, true) => message::decode(&pdv.data),
+                (None, false) => {
+                    gathered = Some((pdv.context, pdv.data.to_vec()));
+                    continue;
+                }
+                (Some((_, bytes)), last) => {
+                    if bytes.len() + pdv.data.len() > MAX_COMMAND {
+                        Err(message::CommandError::TooLong)
+                    } else {
+                        bytes.extend_from_slice(&pdv.data);
+                        if !last {
+                            continue;
+                        }
+                        message::decode(bytes)
+                    }
+                }
+            };
+            let command = match decoded {
+                Ok(command) => command,
+                Err(problem) => {
+                    self.wire.abort(Abort::USER).await;
+                    return self.noted(Err(Error::Command(problem)));
+                }
+            };
+            let has_data = match &command {
+                Command::Request(request) => request.has_data,
+                Command::Response(response) => response.has_data,
+                Command::Cancel { .. } => false,
+            };
+            self.open_data = has_data.then_some(context.id);
+            return Ok(Some((context, command)));
+        }
+    }
+
+    /// `None`: the peer released, and was answered.
+    pub(super) async fn next_fragment(
+        &mut self,
+        during: &'static str,
+        limit: Duration,
+    ) -> Result<Option<Pdv>, Error> {
+        loop {
+            if let Some(pdv) = self.fragments.pop_front() {
+                return Ok(Some(pdv));
+            }
+            let received = self.wire.receive(during, limit).await;
+            match self.noted(received)? {
+                Incoming::Data(pdvs) => self.fragments.extend(pdvs),
+                Incoming::Release => {
+                    self.answer_release().await?;
+                    self.journal.end(kinds::RELEASED, "the peer released the association");
+                    return Ok(None);
+                }
+                _ => return Err(Error::Over),
+            }
+        }
+    }
+}
