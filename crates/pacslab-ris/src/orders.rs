@@ -124,8 +124,11 @@ impl Ris {
                 let repeated =
                     if applied.done == Done::Repeated { ", as it was already" } else { "" };
                 let text = format!("{what} {}{repeated}", order.accession);
-                Event::new(self.clock.now(), events::ORDER, text)
-                    .field("remarks", applied.remarks.join("; "))
+                let event = Event::new(self.clock.now(), events::ORDER, text);
+                match applied.remarks.is_empty() {
+                    true => event,
+                    false => event.field("remarks", applied.remarks.join("; ")),
+                }
             }
             Err(refused) => {
                 let text = format!("{what} {} refused: {refused}", order.accession);
@@ -186,30 +189,35 @@ impl Ris {
         order: &Order,
         control: OrderControl,
     ) -> Result<Option<OrderRecord>, StoreError> {
-        let mut filter = OrderFilter::default();
-        if !order.accession.is_empty() {
-            filter.accession = Some(order.accession.clone());
-        } else if !order.placer.id.is_empty() {
-            filter.placer_number = Some(order.placer.id.clone());
-        } else if !order.filler.id.is_empty() {
-            filter.filler_number = Some(order.filler.id.clone());
-        } else {
-            return Ok(None);
-        }
-        let mut found = self.desk.orders(&filter)?;
+        let by = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let accession = OrderFilter { accession: by(&order.accession), ..OrderFilter::default() };
+        let placer = OrderFilter { placer_number: by(&order.placer.id), ..OrderFilter::default() };
+        let filler = OrderFilter { filler_number: by(&order.filler.id), ..OrderFilter::default() };
         let same = |a: &str, b: &str| a == b || a.is_empty() || b.is_empty();
-        if order.accession.is_empty() {
-            found.retain(|known| same(&known.order.placer.issuer, &order.placer.issuer));
+        for filter in [accession, placer, filler] {
+            if filter == OrderFilter::default() {
+                continue;
+            }
+            let by_accession = filter.accession.is_some();
+            let mut found = self.desk.orders(&filter)?;
+            if !by_accession {
+                found.retain(|known| same(&known.order.placer.issuer, &order.placer.issuer));
+            }
+            let issuer = &order.filler.issuer;
+            if let Some(at) = found.iter().position(|known| known.order.filler.issuer == *issuer) {
+                return Ok(Some(found.swap_remove(at)));
+            }
+            // accession numbers are unique per authority: another one's new order is another order
+            if control == OrderControl::New {
+                found.retain(|known| same(&known.order.filler.issuer, issuer));
+            }
+            let last = found.into_iter().max_by_key(|known| known.changed_at);
+            // a new order is found by the number it brings; what ends one may tell any number
+            if last.is_some() || (control == OrderControl::New && by_accession) {
+                return Ok(last);
+            }
         }
-        let issuer = &order.filler.issuer;
-        if let Some(at) = found.iter().position(|known| known.order.filler.issuer == *issuer) {
-            return Ok(Some(found.swap_remove(at)));
-        }
-        // accession numbers are unique per authority: another one's new order is another order
-        if control == OrderControl::New {
-            found.retain(|known| same(&known.order.filler.issuer, issuer));
-        }
-        Ok(found.into_iter().max_by_key(|known| known.changed_at))
+        Ok(None)
     }
 
     /// A new order that is there already: the same, or another one with its number.
@@ -223,7 +231,14 @@ impl Ris {
         for (step, there) in order.steps.iter_mut().zip(&known.order.steps) {
             step.status = there.status;
         }
+        let withdrawn = |step: &ScheduledStep| {
+            matches!(step.status, StepStatus::Cancelled | StepStatus::Discontinued)
+        };
         match fill::difference(&known.order, &order) {
+            None if known.order.steps.iter().all(withdrawn) => Err(RefusedOrder::Duplicate {
+                accession: order.accession,
+                differs: "it has been cancelled".to_owned(),
+            }),
             None => Ok(known.order.clone()),
             Some(differs) => Err(RefusedOrder::Duplicate { accession: order.accession, differs }),
         }

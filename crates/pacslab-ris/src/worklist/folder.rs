@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use pacslab_dicom::{Dataset, FileMeta, file as part10};
+use pacslab_dicom::{Dataset, FileMeta, TransferSyntax, file as part10, inflated, parse_until};
 use pacslab_model::matching::{Mismatch, Rules};
 use pacslab_model::{Clock, Emit, Event, Key, Outcome, tags};
 
@@ -243,6 +243,8 @@ struct Scan {
     /// The latest time of any file.
     newest: Option<SystemTime>,
     listed: Option<Instant>,
+    /// When a listing last found something to differ.
+    changed: Option<Instant>,
     full: bool,
     gone: bool,
 }
@@ -250,7 +252,10 @@ struct Scan {
 #[derive(Debug)]
 struct Seen {
     stamp: Stamp,
-    read: Instant,
+    /// When a file with this stamp was first seen.
+    since: Instant,
+    /// It was read when nothing could change it any more without changing its stamp.
+    settled: bool,
     digest: u64,
     ours: Option<(String, String, String)>,
     bad: Option<Bad>,
@@ -299,20 +304,23 @@ impl Scan {
             suspects: BTreeSet::new(),
             newest: None,
             listed: None,
+            changed: None,
             full: false,
             gone: false,
         }
     }
 
-    /// Whether a file with the same stamp may have been written again after it was read.
-    fn doubtful(&self, seen: &Seen) -> bool {
-        let young = match (self.newest, seen.stamp.modified) {
+    /// Since when a stamp is known, and whether what is read now with it is final.
+    fn settles(&self, name: &str, stamp: &Stamp, now: Instant) -> (Instant, bool) {
+        let before = self.files.get(name).filter(|seen| seen.stamp == *stamp);
+        let since = before.map_or(now, |seen| seen.since);
+        let old = match (self.newest, stamp.modified) {
             (Some(newest), Some(modified)) => {
-                newest.duration_since(modified).is_ok_and(|age| age < COARSE)
+                newest.duration_since(modified).is_ok_and(|age| age >= COARSE)
             }
-            _ => true,
+            _ => false,
         };
-        young && seen.read.elapsed() < COARSE
+        (since, old || now.duration_since(since) >= COARSE)
     }
 }
 
@@ -345,9 +353,13 @@ impl Shared {
         // where there are no events a folder's time is as coarse as those of its files
         let due = scan.watch.tick().unwrap_or(Duration::MAX);
         let stale = scan.watch.lists()
-            && scan.listed.is_none_or(|at| at.elapsed() < COARSE || at.elapsed() >= due);
+            && (scan.changed.is_some_and(|at| at.elapsed() < COARSE)
+                || scan.listed.is_none_or(|at| at.elapsed() >= due));
         match changes {
-            Changes::Unknown => self.list(scan),
+            Changes::Unknown => {
+                self.list(scan);
+                scan.changed = scan.listed;
+            }
             Changes::Files(_) if stale => self.list(scan),
             Changes::Files(files) => {
                 for file in files {
@@ -389,7 +401,7 @@ impl Shared {
         let mut changed: Vec<Arc<str>> = there
             .into_iter()
             .filter(|(name, stamp)| {
-                scan.files.get(name).is_none_or(|seen| seen.stamp != *stamp || scan.doubtful(seen))
+                scan.files.get(name).is_none_or(|seen| seen.stamp != *stamp || !seen.settled)
             })
             .map(|(name, _)| name)
             .collect();
@@ -424,12 +436,13 @@ impl Shared {
             Loaded::Nothing => return self.forget(scan, name),
             Loaded::File(stamp, loaded) => (stamp, loaded),
         };
+        let (since, settled) = scan.settles(name, &stamp, read);
         let (digest, parsed) = match loaded {
             Ok((digest, meta, dataset)) => {
                 if scan.files.get(name).is_some_and(|s| s.bad.is_none() && s.digest == digest) {
                     // events come in flocks: nothing has changed
                     if let Some(seen) = scan.files.get_mut(name) {
-                        (seen.stamp, seen.read) = (stamp, read);
+                        (seen.stamp, seen.since, seen.settled) = (stamp, since, settled);
                     }
                     return;
                 }
@@ -437,7 +450,7 @@ impl Shared {
             }
             Err(reason) => (0, Err(reason)),
         };
-        let mut seen = Seen { stamp, read, digest, ours: None, bad: None };
+        let mut seen = Seen { stamp, since, settled, digest, ours: None, bad: None };
         match parsed {
             Ok((meta, dataset)) => {
                 seen.ours = file::ours(&meta.sop_instance, &dataset);
@@ -532,10 +545,8 @@ impl Shared {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Loaded::Nothing,
             Err(error) => return Loaded::File(stamp, Err(error.to_string())),
         }
-        let parsed = part10::read(&bytes)
-            .map(|(meta, dataset)| (digest(&bytes), meta, dataset))
-            .map_err(|error| error.to_string());
-        Loaded::File(stamp, parsed)
+        let parsed = parse(&bytes, limit as usize);
+        Loaded::File(stamp, parsed.map(|(meta, dataset)| (digest(&bytes), meta, dataset)))
     }
 }
 
@@ -543,6 +554,30 @@ enum Loaded {
     /// No file of that name.
     Nothing,
     File(Stamp, Result<(u64, FileMeta, Dataset), String>),
+}
+
+/// A step becomes an item with everything of the file in it: what a file may multiply to.
+const MAX_STEPS: usize = 100;
+
+fn parse(bytes: &[u8], limit: usize) -> Result<(FileMeta, Dataset), String> {
+    let text = |error: pacslab_dicom::ParseError| error.to_string();
+    let (meta, start) = part10::read_meta(bytes).map_err(text)?;
+    let body = &bytes[start..];
+    let dataset = match &meta.transfer_syntax {
+        syntax @ TransferSyntax::DeflatedLe => {
+            let plain = inflated(body, syntax, limit).map_err(text)?;
+            parse_until(&plain, &TransferSyntax::ExplicitLe, tags::PIXEL_DATA)
+        }
+        syntax => parse_until(body, syntax, tags::PIXEL_DATA),
+    }
+    .map_err(text)?;
+    let steps = dataset.items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE).len();
+    if steps > MAX_STEPS {
+        return Err(format!(
+            "it has {steps} scheduled procedure steps; up to {MAX_STEPS} are read"
+        ));
+    }
+    Ok((meta, dataset))
 }
 
 /// Of the file itself, not of a link to it. Windows brings it along with the listing.

@@ -356,3 +356,19 @@ fn items_have_every_attribute_that_a_scanner_may_count_on() {
         assert!(step.contains(tag), "{tag}");
     }
 }
+
+#[test]
+fn an_order_is_cancelled_by_any_of_its_numbers() {
+    let lab = Lab::new();
+    lab.apply(OrderControl::New, &order("A1")).unwrap();
+    let mut cancel = order("A1");
+    cancel.steps.clear();
+    // without OBR-18 the order number stands in for the accession number
+    cancel.accession = cancel.placer.id.clone();
+    let done = lab.apply(OrderControl::Cancel, &cancel).unwrap();
+    assert_eq!((done.done, done.order.accession.as_str()), (Done::Changed, "A1"));
+    assert_eq!(lab.apply(OrderControl::Cancel, &cancel).unwrap().done, Done::Repeated);
+    // it does not come back by itself
+    let refused = lab.apply(OrderControl::New, &order("A1")).unwrap_err();
+    assert!(refused.to_string().contains("has been cancelled"), "{refused}");
+}
