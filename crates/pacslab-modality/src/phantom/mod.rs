@@ -4,6 +4,7 @@
 //! shape by shape inside each one's bounding box; every shape covers a pixel by the share that
 //! its edge leaves, so that edges are soft in the plane and, for thick slices, across it.
 
+mod bones;
 mod builder;
 pub mod chest;
 mod habitus;
