@@ -34,8 +34,8 @@ impl Stream for TcpStream {
         let _ = socket2::SockRef::from(self).set_tcp_quickack(true);
     }
 
-    // Elsewhere: the counterpart on Windows, SIO_TCP_SET_ACK_FREQUENCY, can only be set by
-    // WSAIoctl, which takes unsafe code; macOS acknowledges quickly enough by itself.
+    // Elsewhere nothing is done: the counterpart on Windows, SIO_TCP_SET_ACK_FREQUENCY, can only
+    // be set by WSAIoctl, which takes unsafe code.
 }
 
 impl Stream for tokio::io::DuplexStream {}
