@@ -127,6 +127,11 @@ pub(crate) fn reachable(bind: IpAddr) -> String {
     if bind.is_unspecified() { "127.0.0.1".to_owned() } else { bind.to_string() }
 }
 
+/// A host as it stands before a port.
+pub(crate) fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
 /// `AET@host:port`, `host:port` or a name of `[peers]`.
 fn named_peer(text: &str, config: &Config) -> Result<Peer> {
     if let Some(peer) = config.peers.get(text) {

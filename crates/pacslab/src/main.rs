@@ -10,6 +10,7 @@ mod cmd;
 mod config;
 mod department;
 mod exit;
+mod export;
 mod http;
 mod identifier;
 mod inbox;

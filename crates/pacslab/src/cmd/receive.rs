@@ -87,7 +87,7 @@ impl crate::cmd::Run for Args {
                         Some(one) => tell(context, &one),
                         None => break,
                     },
-                    _ = tokio::signal::ctrl_c() => break,
+                    () = crate::department::interrupted() => break,
                 }
                 left = left.map(|n| n.saturating_sub(1));
                 if left == Some(0) {

@@ -146,6 +146,13 @@ impl Setting for Poll {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct LogLevel(pub(crate) tracing::level_filters::LevelFilter);
 
+impl LogLevel {
+    /// Only what somebody has to look at.
+    pub(crate) const fn quiet() -> Self {
+        Self(tracing::level_filters::LevelFilter::ERROR)
+    }
+}
+
 impl Setting for LogLevel {
     const KIND: &'static str = "level";
     fn read(text: &str) -> Result<Self, String> {

@@ -4,12 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::client::{duration, reachable};
+use pacslab_hl7::Message;
+use pacslab_ris::mllp::{Answered, MllpClient};
+
+use crate::client::duration;
 use crate::cmd::hl7::generate::MessageArgs;
 use crate::cmd::{Context, Example, help};
-use crate::config::{Config, read_address};
 use crate::exit::{Exit, Failure, Result};
-use crate::mllp::{Answer, Sender};
+use crate::mllp;
 
 /// Send a message over MLLP and print the answer
 #[derive(Debug, clap::Args)]
@@ -41,9 +43,9 @@ impl crate::cmd::Run for Args {
             Some(path) => read(path)?,
             None => vec![self.message.build(&config, &context.clock)?.to_bytes()],
         };
-        let (host, port) = receiver(self.to.as_deref(), &config)?;
+        let to = mllp::receiver(self.to.as_deref(), &config)?;
         let wait = self.timeout.unwrap_or(config.client.timeout);
-        let mut sender = Sender::connect(&host, port, wait).await?;
+        let mut sender = MllpClient::connect(&to, wait).await?;
         let mut accepted = 0;
         for message in &messages {
             let begun = Instant::now();
@@ -93,15 +95,7 @@ fn carriage_returns(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-pub(crate) fn receiver(to: Option<&str>, config: &Config) -> Result<(String, u16)> {
-    match to.unwrap_or(&config.client.hl7) {
-        "" => Ok((reachable(config.mllp.bind), config.mllp.port)),
-        text => read_address(text)
-            .map_err(|why| Failure::usage(format!("no receiver can be read from '{text}': {why}"))),
-    }
-}
-
-fn tell(context: &Context<'_>, answer: &Answer, took: Duration) {
+fn tell(context: &Context<'_>, answer: &Answered, took: Duration) {
     let ack = &answer.ack;
     let millis = took.as_secs_f64() * 1000.0;
     if context.out.json {
@@ -116,8 +110,11 @@ fn tell(context: &Context<'_>, answer: &Answer, took: Duration) {
         }));
         return;
     }
-    for line in answer.text.lines() {
-        context.out.line(crate::output::printable(line));
+    // it has been read once already, to find its code
+    if let Ok(message) = Message::parse(&answer.bytes) {
+        for line in mllp::lines(&message.to_text()).lines() {
+            context.out.line(crate::output::printable(line));
+        }
     }
     let told = if ack.text.is_empty() { String::new() } else { format!(": {}", ack.text) };
     let told = crate::output::printable(&told);
