@@ -20,7 +20,7 @@ pub use acquire::{Acquisition, Error, Instance, Options, Series, acquire, possib
 pub use catalogue::Exam;
 pub use files::{WriteError, file_name};
 pub use item::{BadItem, WorklistItem};
-pub use scanner::{Scanner, Sent, WorklistKeys};
+pub use scanner::{Found, Scanner, Sent, WorklistKeys};
 
 /// Raised whenever the same seed gives other bytes than before; each object records it.
 pub const GENERATOR_VERSION: &str = "1";

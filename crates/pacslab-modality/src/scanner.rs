@@ -33,6 +33,15 @@ pub struct WorklistKeys {
     pub patient_name: String,
 }
 
+/// What the worklist answered.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Found {
+    /// Earliest step first.
+    pub items: Vec<WorklistItem>,
+    /// Answers that no images can be made from, and why: they must not hide the others.
+    pub unusable: Vec<BadItem>,
+}
+
 /// What became of the images that were sent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sent {
@@ -47,8 +56,6 @@ pub enum Error {
     Worklist { remote: Remote, source: pacslab_dimse::Error },
     #[error("worklist of {remote}: the query ended with {reply}")]
     Refused { remote: Remote, reply: StatusReply },
-    #[error("worklist of {remote}: {source}")]
-    Item { remote: Remote, source: BadItem },
     #[error("archive {remote}, after {stored} images: {source}")]
     Store { remote: Remote, stored: usize, source: pacslab_dimse::Error },
     #[error(
@@ -61,11 +68,11 @@ pub enum Error {
 const MOST_ITEMS: usize = 10_000;
 
 impl Scanner {
-    /// Asks the worklist, earliest step first.
+    /// Asks the worklist.
     ///
     /// # Errors
-    /// The association or the query failed, or an answer is no worklist item.
-    pub async fn query(&self, keys: &WorklistKeys) -> Result<Vec<WorklistItem>, Error> {
+    /// The association or the query failed.
+    pub async fn query(&self, keys: &WorklistKeys) -> Result<Found, Error> {
         let remote = || self.worklist.clone();
         let failed = |source| Error::Worklist { remote: remote(), source };
         let proposal = Proposal::of(uids::MODALITY_WORKLIST_FIND);
@@ -82,13 +89,15 @@ impl Scanner {
         if !reply.status.is_success() && !cut {
             return Err(Error::Refused { remote: remote(), reply });
         }
-        let mut items = answers
-            .into_iter()
-            .map(WorklistItem::new)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| Error::Item { remote: remote(), source })?;
-        items.sort_by_key(|item| item.scheduled());
-        Ok(items)
+        let mut found = Found::default();
+        for answer in answers {
+            match WorklistItem::new(answer) {
+                Ok(item) => found.items.push(item),
+                Err(bad) => found.unusable.push(bad),
+            }
+        }
+        found.items.sort_by_key(|item| item.scheduled());
+        Ok(found)
     }
 
     /// Sends all images over as few associations as their kinds need.

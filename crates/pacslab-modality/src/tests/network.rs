@@ -19,8 +19,8 @@ use pacslab_model::time::FixedClock;
 use pacslab_model::{AeTitle, Uid, Vr, tags, uids};
 
 use super::{answer, at, item, options};
-use crate::acquire;
 use crate::scanner::{Error, Scanner, WorklistKeys};
+use crate::{BadItem, acquire};
 
 /// A worklist and an archive in memory.
 #[derive(Default)]
@@ -133,15 +133,19 @@ async fn a_scanner_finds_its_order_and_delivers_the_images() {
         Vr::AE,
         "OTHER",
     );
-    let items = vec![later, elsewhere, answer()];
+    // of no use without a patient, but no reason to stop
+    let broken = answer().with_str(tags::PATIENT_ID, Vr::LO, "");
+    let items = vec![later, broken, elsewhere, answer()];
     let (scanner, stored) = start(Department { items, ..Department::default() }).await;
 
     let keys = WorklistKeys { station: "PYMOD1".to_owned(), ..WorklistKeys::default() };
     let found = scanner.query(&keys).await.unwrap();
+    assert!(matches!(found.unusable[..], [BadItem::Missing { tag: tags::PATIENT_ID, .. }]));
+    let found = found.items;
     let accessions: Vec<&str> = found.iter().map(|item| item.accession()).collect();
     assert_eq!(accessions, ["ACC1001", "ACC1002"], "only ours, the earliest first");
     let one = WorklistKeys { accession: "ACC1002".to_owned(), ..WorklistKeys::default() };
-    assert_eq!(scanner.query(&one).await.unwrap().len(), 1);
+    assert_eq!(scanner.query(&one).await.unwrap().items.len(), 1);
 
     let acquisition = acquire(&found[0], &options()).unwrap();
     let sent = scanner.send(&acquisition).await.unwrap();
