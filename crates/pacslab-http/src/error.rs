@@ -30,7 +30,6 @@ pub(crate) enum Error {
     Slow(String),
     Login,
     Forbidden(String),
-    Conflict(String),
     Full(String),
     Closing(String),
     Internal(String),
@@ -57,7 +56,6 @@ impl Error {
             Self::Slow(_) => (S::REQUEST_TIMEOUT, 16, "Timeout"),
             Self::Login => (S::UNAUTHORIZED, 29, "Bad user or password"),
             Self::Forbidden(_) => (S::FORBIDDEN, 45, "Access is forbidden"),
-            Self::Conflict(_) => (S::CONFLICT, 46, "The resource exists already"),
             Self::Full(_) => (S::INSUFFICIENT_STORAGE, 19, "The file storage is full"),
             Self::Closing(_) => (S::SERVICE_UNAVAILABLE, 36, "Not available now"),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, -1, "Internal error"),
@@ -79,11 +77,16 @@ impl Error {
             | Self::TooLarge(text)
             | Self::Slow(text)
             | Self::Forbidden(text)
-            | Self::Conflict(text)
             | Self::Full(text)
             | Self::Closing(text)
             | Self::Internal(text) => text,
         }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.details())
     }
 }
 

@@ -8,8 +8,9 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use futures_core::Stream;
-use pacslab_archive::{IngestError, Origin, Receipt, Writer};
-use pacslab_dicom::file;
+use pacslab_archive::{Header, IngestError, Origin, Receipt, Writer};
+use pacslab_dicom::{FileMeta, file};
+use pacslab_model::{Uid, tags};
 
 use crate::door::Door;
 use crate::error::{Error, Result};
@@ -21,6 +22,9 @@ const META: usize = 64 << 10;
 pub(crate) struct Intake {
     door: Arc<Door>,
     remote: String,
+    /// The study that it must belong to.
+    within: Option<Uid>,
+    meta: Option<FileMeta>,
     stage: Stage,
 }
 
@@ -32,7 +36,19 @@ enum Stage {
 
 impl Intake {
     pub(crate) fn new(door: &Arc<Door>, remote: &str) -> Self {
-        Self { door: door.clone(), remote: remote.to_owned(), stage: Stage::Meta(Vec::new()) }
+        let (door, remote) = (door.clone(), remote.to_owned());
+        Self { door, remote, within: None, meta: None, stage: Stage::Meta(Vec::new()) }
+    }
+
+    /// Refuses objects of other studies.
+    pub(crate) fn within(mut self, study: Option<Uid>) -> Self {
+        self.within = study;
+        self
+    }
+
+    /// Whose object it is, as far as known.
+    pub(crate) fn meta(&self) -> Option<&FileMeta> {
+        self.meta.as_ref()
     }
 
     pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), IngestError> {
@@ -40,23 +56,38 @@ impl Intake {
             Stage::Dataset(writer) => writer.write(piece),
             Stage::Meta(begun) => {
                 begun.extend_from_slice(piece);
-                if begun.len() < META { Ok(()) } else { self.begin() }
+                if begun.len() < META { Ok(()) } else { self.begin(usize::MAX) }
             }
         }
     }
 
     /// The instance is stored when this answers.
     pub(crate) async fn finish(mut self) -> Result<Receipt, IngestError> {
-        self.begin()?;
+        if let Stage::Meta(begun) = &self.stage {
+            self.begin(begun.len())?;
+        }
         match self.stage {
             Stage::Dataset(writer) => writer.finish().await,
             Stage::Meta(_) => Err(IngestError::Closed),
         }
     }
 
-    fn begin(&mut self) -> Result<(), IngestError> {
+    /// `total`: the length of the file, where it is known.
+    fn begin(&mut self, total: usize) -> Result<(), IngestError> {
         if let Stage::Meta(begun) = &self.stage {
             let (meta, start) = file::read_meta(begun).map_err(IngestError::NotDicom)?;
+            self.meta = Some(meta.clone());
+            if let Some(study) = &self.within {
+                let syntax = &meta.transfer_syntax;
+                let header = Header::read_prefix(&begun[start..], total - start, syntax)?;
+                if header.study_uid != *study {
+                    return Err(IngestError::Mismatch {
+                        tag: tags::STUDY_INSTANCE_UID,
+                        said: study.clone(),
+                        found: header.study_uid,
+                    });
+                }
+            }
             let origin = Origin { calling_ae: String::new(), remote: self.remote.clone() };
             let mut writer = self.door.archive.writer(meta, origin);
             writer.write(&begun[start..])?;

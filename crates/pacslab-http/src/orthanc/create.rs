@@ -22,10 +22,18 @@ pub(crate) async fn create(
     let mut upload = Upload::new(&door, &headers, body)?;
     let remote = client.map(|Extension(Client(from))| from.to_string()).unwrap_or_default();
     let mut intake = Intake::new(&door, &remote);
+    // what is refused is read to its end all the same: a client that still sends would see a
+    // broken connection instead of the reason
+    let mut failed = None;
     while let Some(piece) = upload.next().await? {
-        intake.write(&piece)?;
+        if failed.is_none() {
+            failed = intake.write(&piece).err();
+        }
     }
-    let receipt = intake.finish().await?;
+    let receipt = match failed {
+        Some(why) => return Err(why.into()),
+        None => intake.finish().await?,
+    };
     let query = Query::new(Level::Instance).key(Key {
         tag: tags::SOP_INSTANCE_UID,
         vr: Vr::UI,

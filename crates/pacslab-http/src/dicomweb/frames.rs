@@ -1,0 +1,318 @@
+//! Frames and bulk data (WADO-RS). PS3.18 10.4.1.1.6, 10.4.1.1.5.
+//!
+//! Pixels leave as they are stored: uncompressed ones in little endian as
+//! `application/octet-stream`, compressed ones in the media type of their transfer syntax.
+
+use axum::extract::{Path, Query as Params, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use pacslab_dicom::{Dataset, Value};
+use pacslab_model::{Tag, tags};
+use serde::Deserialize;
+
+use super::Place;
+use super::accept::{AcceptParam, Media, accepted};
+use super::multipart::Boundary;
+use super::retrieve::instances;
+use crate::door::{At, Door};
+use crate::error::{Error, Result};
+use crate::object;
+use crate::stream::pipe;
+
+const RAW: &str = "application/octet-stream";
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FramesPlace {
+    study: String,
+    series: String,
+    instance: String,
+    frames: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct BulkPlace {
+    study: String,
+    series: String,
+    instance: String,
+    path: String,
+}
+
+/// Values that go out together.
+struct Values {
+    media: &'static str,
+    /// Named with compressed ones.
+    transfer_syntax: Option<String>,
+    parts: Vec<Bytes>,
+}
+
+pub(super) async fn frames(
+    State(door): At,
+    Path(at): Path<FramesPlace>,
+    Params(param): Params<AcceptParam>,
+    headers: HeaderMap,
+) -> Result {
+    let numbers = numbers(&at.frames)?;
+    let place = Place { study: at.study, series: at.series, instance: at.instance };
+    send(&door, &place, &accepted(&param, &headers), move |mut set, syntax| {
+        let frames = split(&mut set)?;
+        let parts: Result<Vec<Bytes>> = numbers
+            .iter()
+            .map(|number| {
+                frames.get(number - 1).cloned().ok_or_else(|| {
+                    let count = frames.len();
+                    Error::NotFound(format!("there is no frame {number}: the object has {count}"))
+                })
+            })
+            .collect();
+        Ok(pixels(parts?, syntax))
+    })
+    .await
+}
+
+pub(super) async fn bulkdata(
+    State(door): At,
+    Path(at): Path<BulkPlace>,
+    Params(param): Params<AcceptParam>,
+    headers: HeaderMap,
+) -> Result {
+    let place = Place { study: at.study, series: at.series, instance: at.instance };
+    let path = at.path;
+    send(&door, &place, &accepted(&param, &headers), move |mut set, syntax| {
+        if path.eq_ignore_ascii_case("7FE00010") {
+            if let Some(Value::Bytes(_)) = set.get(tags::PIXEL_DATA).map(|e| &e.value) {
+                return Ok(pixels(vec![bytes_of(&mut set, tags::PIXEL_DATA)], syntax));
+            }
+            return Ok(pixels(split(&mut set)?, syntax));
+        }
+        let none = || Error::NotFound(format!("the object has no bulk data at '{path}'"));
+        let mut steps = path.split('/');
+        loop {
+            let tag: Tag = steps.next().and_then(|t| t.parse().ok()).ok_or_else(none)?;
+            let Some(item) = steps.next() else {
+                let bytes = match set.get(tag).map(|element| &element.value) {
+                    Some(Value::Bytes(_)) => bytes_of(&mut set, tag),
+                    _ => return Err(none()),
+                };
+                return Ok(Values { media: RAW, transfer_syntax: None, parts: vec![bytes] });
+            };
+            let index: usize = item.parse().map_err(|_| none())?;
+            let items = set.items_mut(tag).ok_or_else(none)?;
+            if index >= items.len() {
+                return Err(none());
+            }
+            set = items.swap_remove(index);
+        }
+    })
+    .await
+}
+
+async fn send(
+    door: &std::sync::Arc<Door>,
+    place: &Place,
+    accepted: &[Media],
+    values: impl FnOnce(Dataset, &pacslab_dicom::TransferSyntax) -> Result<Values> + Send + 'static,
+) -> Result {
+    let stored = instances(door, place).await?.remove(0);
+    let object = door.archive.object(&stored).await?;
+    let values = object::with(object, move |object| {
+        let set = object::dataset(&object)?;
+        values(set, &object.meta.transfer_syntax)
+    })
+    .await?;
+    let single = choose(accepted, &values)?;
+    let kind = match &values.transfer_syntax {
+        Some(uid) => format!("{}; transfer-syntax={uid}", values.media),
+        None => values.media.to_owned(),
+    };
+    let cache = (header::CACHE_CONTROL, "private, max-age=3600".to_owned());
+    let Values { mut parts, media, .. } = values;
+    if single && parts.len() == 1 {
+        return Ok(([(header::CONTENT_TYPE, kind), cache], parts.remove(0)).into_response());
+    }
+    let (pipe, body) = pipe(door.limits.pause);
+    let boundary = Boundary::of(&stored);
+    let response: Response = boundary.response(media, body);
+    tokio::spawn(async move {
+        for part in parts {
+            if boundary.part(&pipe, &kind, part).await.is_err() {
+                return;
+            }
+        }
+        let _ = boundary.end(&pipe).await;
+    });
+    Ok(([cache], response).into_response())
+}
+
+/// Whether the client wants it without multipart; or why it cannot have it at all.
+fn choose(accepted: &[Media], values: &Values) -> Result<bool> {
+    let own = values.transfer_syntax.as_deref();
+    for media in accepted {
+        let inner = media.inner();
+        let syntax_fits = match (media.transfer_syntax(), own) {
+            (Some("*"), _) | (None, None) => true,
+            (Some(wanted), Some(own)) => wanted == own,
+            (Some(wanted), None) => wanted == pacslab_model::uids::EXPLICIT_VR_LE,
+            // compressed: asked for by its media type, or whatever there is
+            (None, Some(_)) => inner != RAW,
+        };
+        let class = values.media.split('/').next().unwrap_or_default();
+        let type_fits = inner == values.media
+            || inner == "*/*"
+            || inner == format!("{class}/*")
+            // viewers ask for octets of any transfer syntax and mean 'as it is'
+            || (inner == RAW && media.transfer_syntax() == Some("*"));
+        if syntax_fits && type_fits {
+            return Ok(!media.is_multipart() && inner == values.media);
+        }
+    }
+    let syntax = own.map(|uid| format!(" in transfer syntax {uid}")).unwrap_or_default();
+    Err(Error::NotAcceptable(format!(
+        "these pixels are stored as {}{syntax}; ask for multipart/related; type=\"{}\"; \
+         transfer-syntax=*",
+        values.media, values.media
+    )))
+}
+
+fn pixels(parts: Vec<Bytes>, syntax: &pacslab_dicom::TransferSyntax) -> Values {
+    if !syntax.is_encapsulated() {
+        return Values { media: RAW, transfer_syntax: None, parts };
+    }
+    // PS3.18 table 8.7.3-5
+    let media = match syntax.uid() {
+        "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => "image/jls",
+        "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => "image/jp2",
+        "1.2.840.10008.1.2.4.92" | "1.2.840.10008.1.2.4.93" => "image/jpx",
+        "1.2.840.10008.1.2.4.110" | "1.2.840.10008.1.2.4.111" | "1.2.840.10008.1.2.4.112" => {
+            "image/jxl"
+        }
+        "1.2.840.10008.1.2.4.201" | "1.2.840.10008.1.2.4.202" | "1.2.840.10008.1.2.4.203" => {
+            "image/jphc"
+        }
+        "1.2.840.10008.1.2.5" => "image/dicom-rle",
+        uid if uid.starts_with("1.2.840.10008.1.2.4.10") => "video/mp4",
+        uid if uid.starts_with("1.2.840.10008.1.2.4.") => "image/jpeg",
+        _ => RAW,
+    };
+    Values { media, transfer_syntax: Some(syntax.uid().to_owned()), parts }
+}
+
+/// `1,2,3`, counted from 1.
+fn numbers(list: &str) -> Result<Vec<usize>> {
+    list.split(',')
+        .map(|text| text.parse().ok().filter(|number| *number > 0))
+        .collect::<Option<_>>()
+        .ok_or_else(|| {
+            Error::BadRequest(format!("'{list}' is no list of frames: numbers from 1, like 1,2,3"))
+        })
+}
+
+fn bytes_of(set: &mut Dataset, tag: Tag) -> Bytes {
+    match set.remove(tag).map(|element| element.value) {
+        Some(Value::Bytes(bytes)) => bytes.into(),
+        _ => Bytes::new(),
+    }
+}
+
+/// The frames of the pixel data.
+fn split(set: &mut Dataset) -> Result<Vec<Bytes>> {
+    let count = pacslab_codec::frames(set).max(1);
+    match set.remove(tags::PIXEL_DATA).map(|element| element.value) {
+        Some(Value::Bytes(bytes)) => native(set, count, bytes.into()),
+        Some(Value::Fragments(fragments)) => encapsulated(count, fragments),
+        _ => Err(Error::NotFound("the object has no pixel data, so it has no frames".to_owned())),
+    }
+}
+
+fn native(set: &Dataset, count: usize, bytes: Bytes) -> Result<Vec<Bytes>> {
+    let number = |tag: Tag, default: u16| usize::from(set.u16(tag).unwrap_or(default));
+    let bits = number(tags::ROWS, 0)
+        .saturating_mul(number(tags::COLUMNS, 0))
+        .saturating_mul(number(tags::SAMPLES_PER_PIXEL, 1))
+        .saturating_mul(number(tags::BITS_ALLOCATED, 16));
+    let needed = bits.saturating_mul(count).div_ceil(8);
+    if bits == 0 || bytes.len() < needed {
+        let there = bytes.len();
+        return Err(Error::Unfit(format!(
+            "the pixel data have {there} bytes, {count} frames of this size need {needed}"
+        )));
+    }
+    Ok((0..count).map(|frame| cut(&bytes, frame * bits, bits)).collect())
+}
+
+/// Frames of one bit a pixel need not begin at a byte; here they do.
+fn cut(bytes: &Bytes, from: usize, bits: usize) -> Bytes {
+    let (first, shift, length) = (from / 8, from % 8, bits.div_ceil(8));
+    if shift == 0 {
+        return bytes.slice(first..first + length);
+    }
+    (first..first + length)
+        .map(|at| {
+            let next = bytes.get(at + 1).copied().unwrap_or(0);
+            (bytes[at] >> shift) | (next << (8 - shift))
+        })
+        .collect()
+}
+
+/// PS3.5 A.4: the basic offset table, then fragments; a frame may have several.
+fn encapsulated(count: usize, mut fragments: Vec<Vec<u8>>) -> Result<Vec<Bytes>> {
+    if fragments.is_empty() {
+        return Err(Error::Unfit("the encapsulated pixel data are empty".to_owned()));
+    }
+    let table = fragments.remove(0);
+    if count == 1 {
+        return Ok(vec![fragments.concat().into()]);
+    }
+    if fragments.len() == count {
+        return Ok(fragments.into_iter().map(Bytes::from).collect());
+    }
+    let starts: Vec<usize> =
+        table.as_chunks().0.iter().map(|chunk| u32::from_le_bytes(*chunk) as usize).collect();
+    if starts.len() != count {
+        return Err(Error::Unfit(format!(
+            "{count} frames are spread over {} fragments and the offset table has {} entries; \
+             retrieve the whole instance instead",
+            fragments.len(),
+            starts.len()
+        )));
+    }
+    let mut frames: Vec<Vec<u8>> = vec![Vec::new(); count];
+    let mut offset = 0;
+    for fragment in fragments {
+        let frame = starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        offset += 8 + fragment.len();
+        frames[frame].extend_from_slice(&fragment);
+    }
+    Ok(frames.into_iter().map(Bytes::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frame_lists() {
+        assert_eq!(numbers("1,3").unwrap(), [1, 3]);
+        assert!(numbers("0").is_err() && numbers("").is_err() && numbers("1,").is_err());
+    }
+
+    #[test]
+    fn frames_of_single_bits_are_shifted_to_a_byte() {
+        // two frames of 3 x 4 bits: 12 bits each
+        let bytes = Bytes::from_static(&[0b1010_1010, 0b1111_0000, 0b0000_1111]);
+        assert_eq!(&cut(&bytes, 0, 12)[..], &[0b1010_1010, 0b1111_0000]);
+        assert_eq!(&cut(&bytes, 12, 12)[..], &[0b1111_1111, 0b0000_0000]);
+    }
+
+    #[test]
+    fn fragments_become_frames() {
+        let one = |text: &str| text.as_bytes().to_vec();
+        let joined = encapsulated(1, vec![vec![], one("ab"), one("cd")]).unwrap();
+        assert_eq!(joined, [Bytes::from("abcd")]);
+        let table: Vec<u8> = [0u32, 20].iter().flat_map(|n| n.to_le_bytes()).collect();
+        let frames = encapsulated(2, vec![table, one("ab"), one("cd"), one("ef")]).unwrap();
+        assert_eq!(frames, [Bytes::from("abcd"), Bytes::from("ef")]);
+        assert!(encapsulated(2, vec![vec![], one("ab"), one("cd"), one("ef")]).is_err());
+        assert!(encapsulated(1, vec![]).is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! Retrieve of studies, series and instances (WADO-RS). PS3.18 10.4.
+//!
+//! One object is in memory at a time, however many are sent.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query as Params, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use pacslab_archive::{Object, syntax_of};
+use pacslab_dicom::{FileMeta, TransferSyntax, file};
+use pacslab_store::Stored;
+
+use super::Place;
+use super::accept::{AcceptParam, Media, accepted};
+use super::multipart::Boundary;
+use crate::door::{At, Door};
+use crate::error::{Error, Result};
+use crate::object;
+use crate::stream::{Gone, Pipe, pipe};
+
+/// How the objects leave.
+#[derive(Clone, PartialEq, Debug)]
+enum Encoding {
+    AsStored,
+    /// Uncompressed objects are written anew in this transfer syntax.
+    In(TransferSyntax),
+}
+
+pub(super) async fn retrieve(
+    State(door): At,
+    Path(place): Path<Place>,
+    Params(param): Params<AcceptParam>,
+    headers: HeaderMap,
+) -> Result {
+    let instances = instances(&door, &place).await?;
+    let mut refused = String::new();
+    for media in accepted(&param, &headers) {
+        let fits = matches!(media.inner().as_str(), "application/dicom" | "application/*" | "*/*");
+        // without multipart there is room for one
+        let single = media.name == "application/dicom";
+        if !fits || (single && instances.len() > 1) {
+            continue;
+        }
+        match choose(&media, &instances) {
+            Ok(encoding) if single => return one(&door, &instances[0], &encoding).await,
+            Ok(encoding) => return Ok(all(&door, instances, encoding)),
+            Err(why) => refused = why,
+        }
+    }
+    if refused.is_empty() {
+        refused = "objects come as multipart/related; type=\"application/dicom\"".to_owned();
+    }
+    Err(Error::NotAcceptable(refused))
+}
+
+/// What is at this address, in order.
+pub(super) async fn instances(door: &Arc<Door>, place: &Place) -> Result<Vec<Stored>> {
+    let instances = door.archive.instances(place.scope()).await?;
+    if instances.is_empty() {
+        return Err(Error::NotFound(format!("{} is not in the archive", place.describe())));
+    }
+    Ok(instances)
+}
+
+/// The default is Explicit VR Little Endian, and the stored form for what is compressed.
+fn choose(media: &Media, instances: &[Stored]) -> Result<Encoding, String> {
+    let wanted = match media.transfer_syntax() {
+        Some("*") => return Ok(Encoding::AsStored),
+        Some(uid) => TransferSyntax::from_uid(uid),
+        None => return Ok(Encoding::In(TransferSyntax::ExplicitLe)),
+    };
+    for stored in instances {
+        let held = syntax_of(stored);
+        if held != wanted && (held.is_encapsulated() || wanted.is_encapsulated()) {
+            return Err(format!(
+                "instance {} is stored in transfer syntax {} and cannot be changed to {}; ask for \
+                 transfer-syntax=*",
+                stored.sop_instance,
+                held.uid(),
+                wanted.uid()
+            ));
+        }
+    }
+    Ok(Encoding::In(wanted))
+}
+
+async fn one(door: &Arc<Door>, stored: &Stored, encoding: &Encoding) -> Result {
+    let (syntax, bytes) = encoded(door, stored, encoding).await?;
+    Ok(([(header::CONTENT_TYPE, part_type(&syntax))], bytes).into_response())
+}
+
+fn all(door: &Arc<Door>, instances: Vec<Stored>, encoding: Encoding) -> Response {
+    let (pipe, body) = pipe(door.limits.pause);
+    let boundary = Boundary::of(&instances[0]);
+    let response = boundary.response("application/dicom", body);
+    let door = door.clone();
+    tokio::spawn(async move {
+        match parts(&door, &pipe, &boundary, &instances, &encoding).await {
+            Ok(Ok(()) | Err(Gone)) => {}
+            Err(why) => pipe.fail(why).await,
+        }
+    });
+    response
+}
+
+async fn parts(
+    door: &Arc<Door>,
+    pipe: &Pipe,
+    boundary: &Boundary,
+    instances: &[Stored],
+    encoding: &Encoding,
+) -> Result<Result<(), Gone>> {
+    for stored in instances {
+        let (syntax, bytes) = encoded(door, stored, encoding).await?;
+        if boundary.part(pipe, &part_type(&syntax), bytes).await.is_err() {
+            return Ok(Err(Gone));
+        }
+    }
+    Ok(boundary.end(pipe).await)
+}
+
+fn part_type(syntax: &TransferSyntax) -> String {
+    format!("application/dicom; transfer-syntax={}", syntax.uid())
+}
+
+async fn encoded(
+    door: &Arc<Door>,
+    stored: &Stored,
+    encoding: &Encoding,
+) -> Result<(TransferSyntax, Bytes)> {
+    let object = door.archive.object(stored).await?;
+    let held = object.meta.transfer_syntax.clone();
+    match encoding {
+        Encoding::In(wanted) if *wanted != held && !held.is_encapsulated() => {
+            let wanted = wanted.clone();
+            object::with(object, move |object| {
+                let bytes = rewritten(&object, &wanted)?;
+                Ok((wanted, bytes.into()))
+            })
+            .await
+        }
+        _ => Ok((held, Bytes::from_owner(object.file))),
+    }
+}
+
+fn rewritten(object: &Object, syntax: &TransferSyntax) -> Result<Vec<u8>> {
+    let meta = FileMeta { transfer_syntax: syntax.clone(), ..object.meta.clone() };
+    Ok(file::write(&meta, &object::dataset(object)?))
+}
