@@ -48,6 +48,11 @@ pub trait Index: Send + Sync + fmt::Debug {
 
     /// Takes instances out (a deletion); what is empty then goes as well. Notes `upto`.
     fn remove(&self, sop_instances: &[Uid], upto: Position) -> Result<Vec<Stored>>;
+
+    /// Changes values of a study and of its patient; an empty value takes one away. Another
+    /// patient ID moves the study to that patient, who is made if unknown and then has nothing
+    /// but what `changes` say. Notes `upto`. Answers whether there is such a study.
+    fn relabel(&self, study: &Uid, changes: &[(Tag, String)], upto: Position) -> Result<bool>;
 }
 
 /// An instance on its way in.

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use pacslab_model::{Moment, Query, Uid};
+use pacslab_model::{Moment, Query, Tag, Uid};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::ingest::{self, Cache};
-use super::{Database, Schema, Sql, find, lock};
+use super::{Database, Schema, Sql, amend, find, lock};
 use crate::blobs::{Location, Position};
 use crate::error::{Result, StoreError};
 use crate::index::{
@@ -202,9 +202,19 @@ impl Index for SqliteIndex {
         self.db.write(|tx| {
             let scope = Scope { sop_instances: sop_instances.to_vec(), ..Scope::default() };
             let found = find::instances(tx, &scope)?;
-            ingest::remove(tx, &found)?;
+            amend::remove(tx, &found)?;
             put_position(tx, upto)?;
             Ok(found)
+        })
+    }
+
+    fn relabel(&self, study: &Uid, changes: &[(Tag, String)], upto: Position) -> Result<bool> {
+        let mut cache = lock(&self.cache);
+        cache.clear();
+        self.db.write(|tx| {
+            let there = amend::relabel(tx, study.as_str(), changes)?;
+            put_position(tx, upto)?;
+            Ok(there)
         })
     }
 }

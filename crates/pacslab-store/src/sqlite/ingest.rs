@@ -1,4 +1,4 @@
-//! Taking instances into the index, and out of it.
+//! Taking instances into the index.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,23 +9,23 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sql;
 use super::index::{known, signed};
-use crate::index::{Ingested, NewInstance, Stored, Texts};
+use crate::index::{Ingested, NewInstance, Texts};
 
 /// The resources that the last instances belong to: almost always those of the next one as well.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    patients: HashMap<String, Held>,
-    studies: HashMap<String, Held>,
+    pub(super) patients: HashMap<String, Held>,
+    pub(super) studies: HashMap<String, Held>,
     series: HashMap<String, Held>,
 }
 
 /// A resource as it is in its row.
 #[derive(Debug, Default)]
-struct Held {
-    id: i64,
+pub(super) struct Held {
+    pub(super) id: i64,
     /// The unique key of the resource above.
-    parent: String,
-    texts: Texts,
+    pub(super) parent: String,
+    pub(super) texts: Texts,
     /// Of a study.
     modalities: BTreeSet<String>,
     sop_classes: BTreeSet<String>,
@@ -194,7 +194,7 @@ impl Levels {
 }
 
 /// Padding goes; matching does not see it either.
-fn clean(text: &str) -> &str {
+pub(super) fn clean(text: &str) -> &str {
     text.trim_matches(|c: char| c == '\0' || c.is_whitespace())
 }
 
@@ -209,7 +209,7 @@ fn fill(held: &mut Texts, new: &Texts) -> bool {
     held.len() != before
 }
 
-fn collect(into: &mut BTreeSet<String>, values: &str) -> bool {
+pub(super) fn collect(into: &mut BTreeSet<String>, values: &str) -> bool {
     let before = into.len();
     for value in values.split('\\').map(str::trim).filter(|value| !value.is_empty()) {
         if !into.contains(value) {
@@ -219,14 +219,15 @@ fn collect(into: &mut BTreeSet<String>, values: &str) -> bool {
     into.len() != before
 }
 
-const PATIENT: &str = "SELECT id, '', attributes, '', '' FROM patients WHERE patient_id = ?1";
-const STUDY: &str = "SELECT st.id, p.patient_id, st.attributes, st.modalities, st.sop_classes \
+pub(super) const PATIENT: &str =
+    "SELECT id, '', attributes, '', '' FROM patients WHERE patient_id = ?1";
+pub(super) const STUDY: &str = "SELECT st.id, p.patient_id, st.attributes, st.modalities, st.sop_classes \
     FROM studies st JOIN patients p ON p.id = st.patient WHERE st.uid = ?1";
 const SERIES: &str = "SELECT se.id, st.uid, se.attributes, '', '' \
     FROM series se JOIN studies st ON st.id = se.study WHERE se.uid = ?1";
 
 /// From the cache, or from the row.
-fn load<'a>(
+pub(super) fn load<'a>(
     c: &Connection,
     cache: &'a mut HashMap<String, Held>,
     select: &'static str,
@@ -257,7 +258,12 @@ fn load<'a>(
     Ok(cache.get_mut(key))
 }
 
-fn insert_patient(c: &Connection, cache: &mut Cache, id: &str, mut held: Held) -> Sql<i64> {
+pub(super) fn insert_patient(
+    c: &Connection,
+    cache: &mut Cache,
+    id: &str,
+    mut held: Held,
+) -> Sql<i64> {
     c.prepare_cached(
         "INSERT INTO patients(patient_id, odd, studies, series, instances, received_at,
          received_offset, attributes) VALUES(?1, ?2, 0, 0, 0, 0, 0, ?3)",
@@ -270,7 +276,7 @@ fn insert_patient(c: &Connection, cache: &mut Cache, id: &str, mut held: Held) -
     Ok(row)
 }
 
-fn write_patient(c: &Connection, held: &Held) -> Sql<()> {
+pub(super) fn write_patient(c: &Connection, held: &Held) -> Sql<()> {
     c.prepare_cached("UPDATE patients SET attributes = ?2 WHERE id = ?1")?
         .execute(params![held.id, encode(&held.texts)])?;
     write_names(c, held)
@@ -310,7 +316,7 @@ fn insert_study(
     Ok(row)
 }
 
-fn write_study(c: &Connection, held: &Held) -> Sql<()> {
+pub(super) fn write_study(c: &Connection, held: &Held) -> Sql<()> {
     let text = |tag| held.texts.get(&tag).map_or("", String::as_str);
     let (date, accession) = (text(tags::STUDY_DATE), text(tags::ACCESSION_NUMBER));
     let day = Date::parse(date).map(|date| date.to_string()).unwrap_or_default();
@@ -333,7 +339,7 @@ fn write_study(c: &Connection, held: &Held) -> Sql<()> {
     Ok(())
 }
 
-fn joined(set: &BTreeSet<String>) -> String {
+pub(super) fn joined(set: &BTreeSet<String>) -> String {
     set.iter().map(String::as_str).collect::<Vec<_>>().join("\\")
 }
 
@@ -509,74 +515,6 @@ impl Added {
         .execute([signed(self.size)])?;
         Ok(())
     }
-}
-
-/// Takes instances out and counts again what is left around them.
-pub(super) fn remove(c: &Connection, found: &[Stored]) -> Sql<()> {
-    let mut delete = c.prepare_cached("DELETE FROM instances WHERE uid = ?1")?;
-    for stored in found {
-        delete.execute([stored.sop_instance.as_str()])?;
-    }
-    let size: u64 = found.iter().map(|stored| stored.size).sum();
-    c.execute("UPDATE meta SET value = value - ?1 WHERE name = 'size'", [signed(size)])?;
-
-    let series: BTreeSet<&str> = found.iter().map(|s| s.series_uid.as_str()).collect();
-    for uid in series {
-        c.execute(
-            "UPDATE series SET instances =
-             (SELECT count(*) FROM instances i WHERE i.series = series.id) WHERE uid = ?1",
-            [uid],
-        )?;
-        c.execute("DELETE FROM series WHERE uid = ?1 AND instances = 0", [uid])?;
-    }
-    let studies: BTreeSet<&str> = found.iter().map(|s| s.study_uid.as_str()).collect();
-    for uid in studies {
-        recount_study(c, uid)?;
-    }
-    let patients: BTreeSet<&str> = found.iter().map(|s| s.patient_id.as_str()).collect();
-    for id in patients {
-        c.execute(
-            "UPDATE patients SET (studies, series, instances) =
-             (SELECT count(*), coalesce(sum(st.series), 0), coalesce(sum(st.instances), 0)
-              FROM studies st WHERE st.patient = patients.id) WHERE patient_id = ?1",
-            [id],
-        )?;
-        c.execute(
-            "DELETE FROM patient_names WHERE patient IN
-             (SELECT id FROM patients WHERE patient_id = ?1 AND studies = 0)",
-            [id],
-        )?;
-        c.execute("DELETE FROM patients WHERE patient_id = ?1 AND studies = 0", [id])?;
-    }
-    Ok(())
-}
-
-fn recount_study(c: &Connection, uid: &str) -> Sql<()> {
-    let gather = |select: &str| -> Sql<String> {
-        let mut set = BTreeSet::new();
-        let mut statement = c.prepare(select)?;
-        let mut rows = statement.query([uid])?;
-        while let Some(row) = rows.next()? {
-            collect(&mut set, row.get_ref(0)?.as_str()?);
-        }
-        Ok(joined(&set))
-    };
-    let modalities = gather(
-        "SELECT DISTINCT se.modality FROM series se JOIN studies st ON st.id = se.study
-         WHERE st.uid = ?1",
-    )?;
-    let classes = gather(
-        "SELECT DISTINCT i.sop_class FROM instances i JOIN series se ON se.id = i.series
-         JOIN studies st ON st.id = se.study WHERE st.uid = ?1",
-    )?;
-    c.execute(
-        "UPDATE studies SET (series, instances) =
-         (SELECT count(*), coalesce(sum(se.instances), 0) FROM series se
-          WHERE se.study = studies.id), modalities = ?2, sop_classes = ?3 WHERE uid = ?1",
-        params![uid, modalities, classes],
-    )?;
-    c.execute("DELETE FROM studies WHERE uid = ?1 AND series = 0", [uid])?;
-    Ok(())
 }
 
 /// A JSON object by tag: `{"00100010":"DOE^JANE"}`.

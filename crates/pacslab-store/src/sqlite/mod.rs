@@ -1,5 +1,6 @@
 //! The SQLite files: one writer, a few readers, migrations that only add.
 
+mod amend;
 pub(crate) mod desk;
 mod find;
 pub(crate) mod index;

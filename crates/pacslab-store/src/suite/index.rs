@@ -21,6 +21,7 @@ pub fn index(make: &dyn Fn() -> Arc<dyn Index>) {
     arrivals_are_read_by_cursor(&*make());
     what_is_removed_is_gone_and_counted(&*make());
     foreign_patients_do_not_mix(&*make());
+    studies_are_relabelled(&*make());
     for seed in 0..12 {
         finding_equals_matching(&*make(), seed);
     }
@@ -224,6 +225,46 @@ fn foreign_patients_do_not_mix(index: &dyn Index) {
     assert_eq!(patients.len(), 1);
     assert_eq!(patients[0].get(tags::PATIENT_COMMENTS), None);
     assert_eq!(patients[0].number(tags::NUMBER_OF_PATIENT_RELATED_INSTANCES), Some(2));
+}
+
+fn studies_are_relabelled(index: &dyn Index) {
+    put(index, &[instance(0, 1, 1), instance(1, 1, 2), instance(2, 1, 3)]);
+    let at = Position { sequence: 9, pack: 1, offset: 1 };
+    let relabel = |study: &str, changes: &[(Tag, &str)]| {
+        let changes: Vec<_> = changes.iter().map(|(tag, v)| (*tag, (*v).to_owned())).collect();
+        index.relabel(&Uid::new(study), &changes, at).must("relabel")
+    };
+    let by =
+        |tag, vr, text: &str| find(index, Query::new(Level::Study).with(tag, vr, text).must("key"));
+    assert!(!relabel("1.9", &[]));
+    assert!(relabel(
+        "1.2.0",
+        &[
+            (tags::ACCESSION_NUMBER, "B7"),
+            (tags::STUDY_TIME, ""),
+            (tags::STUDY_INSTANCE_UID, "1.1"),
+            (tags::PATIENT_ID, "Q"),
+            (tags::PATIENT_NAME, "ROE^ANN"),
+        ],
+    ));
+    assert_eq!(index.position().must("position"), at);
+    let moved = &by(tags::ACCESSION_NUMBER, Vr::SH, "B7")[0];
+    assert_eq!(moved.str(tags::PATIENT_ID), "Q");
+    assert_eq!(moved.str(tags::PATIENT_NAME), "ROE^ANN");
+    assert_eq!(moved.get(tags::STUDY_TIME), None);
+    assert_eq!(moved.str(tags::STUDY_INSTANCE_UID), "1.2.0", "the key is no label");
+    assert_eq!(moved.number(tags::NUMBER_OF_PATIENT_RELATED_INSTANCES), Some(1));
+    assert_eq!(by(tags::PATIENT_NAME, Vr::PN, "roe*").len(), 1);
+    assert_eq!(by(tags::PATIENT_ID, Vr::LO, "P0").len(), 1);
+    // The last study of a patient takes the patient along, here to one who is known.
+    assert!(relabel("1.2.1", &[(tags::PATIENT_ID, "Q"), (tags::PATIENT_NAME, "POE^ANN")]));
+    assert_eq!(by(tags::PATIENT_ID, Vr::LO, "Q").len(), 2);
+    assert_eq!(by(tags::PATIENT_NAME, Vr::PN, "roe*"), []);
+    assert_eq!(by(tags::PATIENT_NAME, Vr::PN, "poe*").len(), 2);
+    let counts = index.counts().must("counts");
+    assert_eq!((counts.patients, counts.studies, counts.instances), (2, 3, 3));
+    let late = instance(0, 1, 7);
+    assert_eq!(put(index, &[late]), [new(false, false, false)], "later images follow");
 }
 
 /// Random objects and random questions: the index answers what `matching` accepts.
