@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod cmd;
 mod config;
+mod demo;
 mod department;
 mod exit;
 mod export;

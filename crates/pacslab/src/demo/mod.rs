@@ -1,0 +1,10 @@
+//! The demonstration: one order played through the whole department, over its sockets.
+//!
+//! The player is given a [`Profile`] (addresses, titles, folders) and nothing else, so that it
+//! plays against the department in this process, in another one, or on another computer.
+
+mod play;
+mod profile;
+
+pub(crate) use play::{Told, play};
+pub(crate) use profile::{Profile, read as read_profile};
