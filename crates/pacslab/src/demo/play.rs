@@ -159,8 +159,8 @@ impl Play<'_> {
         self.begin();
         let keys = WorklistKeys { station: self.scanner.to_string(), ..WorklistKeys::default() };
         let items = self.scanner().query(&keys).await.map_err(|e| self.failed(scanner(&e)))?;
-        let found = items.len();
-        let ours = items.into_iter().find(|item| item.accession() == self.order.accession);
+        let found = items.items.len();
+        let ours = items.items.into_iter().find(|item| item.accession() == self.order.accession);
         let Some(item) = ours else {
             return Err(self.failed(
                 Failure::failed(format!(
