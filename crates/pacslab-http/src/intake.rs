@@ -62,11 +62,11 @@ impl Intake {
     }
 
     /// The instance is stored when this answers.
-    pub(crate) async fn finish(mut self) -> Result<Receipt, IngestError> {
+    pub(crate) async fn finish(&mut self) -> Result<Receipt, IngestError> {
         if let Stage::Meta(begun) = &self.stage {
             self.begin(begun.len())?;
         }
-        match self.stage {
+        match std::mem::replace(&mut self.stage, Stage::Meta(Vec::new())) {
             Stage::Dataset(writer) => writer.finish().await,
             Stage::Meta(_) => Err(IngestError::Closed),
         }

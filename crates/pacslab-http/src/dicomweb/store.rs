@@ -65,11 +65,11 @@ pub(super) async fn store(
                 Err(why) => return Err(cut_short(broken, &why)),
             }
         }
-        let about = intake.meta().map(|meta| (meta.sop_class.clone(), meta.sop_instance.clone()));
         let result = match failed {
             Some(why) => Err(why),
             None => intake.finish().await,
         };
+        let about = intake.meta().map(|meta| (meta.sop_class.clone(), meta.sop_instance.clone()));
         outcome.note(&door, about, result);
     }
     outcome.answer()
