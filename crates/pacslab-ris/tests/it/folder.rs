@@ -393,6 +393,10 @@ fn ten_thousand_files() {
                 between(round);
                 let begun = Instant::now();
                 let items = worklist.find(keys, &Rules::WORKLIST, usize::MAX);
+                let searched = begun.elapsed();
+                if round == 25 {
+                    println!("  of that finding: {searched:?}");
+                }
                 let answers: Vec<_> = items.iter().map(|item| answer(item, &identifier)).collect();
                 let took = begun.elapsed();
                 count = answers.len();
