@@ -12,7 +12,7 @@ for size in (4096, 0, 1 << 20):
 
 ae = AE(ae_title="PYMOD1")
 contexts = [build_context(VERIFICATION)] + StoragePresentationContexts
-contexts += [build_context(CT_IMAGE)] * (128 - len(contexts))
+contexts += [build_context(CT_IMAGE) for _ in range(128 - len(contexts))]
 association = ae.associate(host, int(port), contexts=contexts, ae_title=called)
 accepted = len(association.accepted_contexts)
 association.release()

@@ -27,11 +27,10 @@ fn a_connection_carries_many_messages() {
 }
 
 #[test]
-fn line_feeds_noise_and_slow_senders_are_tolerated() {
+fn line_feeds_and_slow_senders_are_tolerated() {
     let lab = Lab::start();
     let mut connection = Connection::open(lab.mllp);
     let message = orm("A1", "P1", "PYMOD1", START).replace('\r', "\r\n");
-    connection.send_raw(b"noise before the frame");
     connection.send_raw(&[0x0b]);
     for part in message.as_bytes().chunks(7) {
         connection.send_raw(part);
@@ -39,6 +38,18 @@ fn line_feeds_noise_and_slow_senders_are_tolerated() {
     connection.send_raw(&[0x1c, 0x0d]);
     let ack = connection.read_frame();
     assert_eq!(field(&ack, "MSA", 1), "AA", "{ack}");
+}
+
+/// A web browser, a scanner of ports, a sender without framing: not a peer to go on with.
+#[test]
+fn noise_before_a_frame_ends_the_connection() {
+    let lab = Lab::start();
+    let mut connection = Connection::open(lab.mllp);
+    connection.send_raw(b"GET / HTTP/1.1\r\n\r\n");
+    assert!(connection.is_closed(), "the connection stays open");
+    crate::support::wait::until_true("the log tells it", || lab.log().contains("HTTP"));
+    let ack = lab.order(&orm("A1", "P1", "PYMOD1", START));
+    assert_eq!(field(&ack, "MSA", 1), "AA", "others are served on: {ack}");
 }
 
 #[test]

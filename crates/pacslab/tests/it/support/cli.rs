@@ -68,7 +68,7 @@ pub(crate) fn hl7_generate(more: &[&str]) -> Finished {
 #[track_caller]
 pub(crate) fn hl7_send(port: u16, file: &Path) -> Finished {
     let file = file.to_str().expect("temporary paths are text");
-    cli(&["hl7", "send", "--host", "127.0.0.1", "--port", &port.to_string(), file])
+    cli(&["hl7", "send", "--to", &format!("127.0.0.1:{port}"), file])
 }
 
 /// Writes the FHIR resources of a study into a folder, from a running lab.
