@@ -102,8 +102,7 @@ impl Server {
             _ => {
                 let why = timeout(self.timeout, body.next()).await;
                 let why = why.ok().and_then(std::result::Result::ok).flatten().unwrap_or_default();
-                let why = crate::output::printable(&String::from_utf8_lossy(&why));
-                let why: String = why.chars().take(200).collect();
+                let why = reason_in(&why);
                 let text = format!("{} answered {status} {reason} to {path}", self.url());
                 Err(Failure::failed(if why.is_empty() { text } else { format!("{text}: {why}") }))
             }
@@ -226,6 +225,17 @@ impl Body {
         (&mut self.reader).take(most).read_buf(&mut piece).await?;
         Ok(piece)
     }
+}
+
+/// Why, as the body of a refusal says it: the words of Orthanc's and our error objects, else the
+/// beginning of the text.
+fn reason_in(body: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let told = json.as_ref().and_then(|json| {
+        ["Details", "Message"].iter().find_map(|key| json.get(key)?.as_str().map(str::to_owned))
+    });
+    let text = told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    crate::output::printable(text.trim()).chars().take(200).collect()
 }
 
 /// One line without its end.

@@ -6,14 +6,22 @@ use crate::client::{bracketed, reachable};
 use crate::config::{Config, read_address};
 use crate::exit::{Failure, Result};
 
-/// Whoever takes HL7 messages: `to` as `host:port`, else that of the configuration.
-pub(crate) fn receiver(to: Option<&str>, config: &Config) -> Result<String> {
-    match to.unwrap_or(&config.client.hl7) {
-        "" => Ok(format!("{}:{}", bracketed(&reachable(config.mllp.bind)), config.mllp.port)),
-        text => read_address(text)
-            .map(|_| text.to_owned())
-            .map_err(|why| Failure::usage(format!("no receiver can be read from '{text}': {why}"))),
-    }
+/// Whoever takes HL7 messages: `to` as `host:port`, else that of the configuration; host and port
+/// alone replace its parts.
+pub(crate) fn receiver(
+    to: Option<&str>,
+    host: Option<&str>,
+    port: Option<u16>,
+    config: &Config,
+) -> Result<String> {
+    let (usual_host, usual_port) = match to.unwrap_or(&config.client.hl7) {
+        "" => (reachable(config.mllp.bind), config.mllp.port),
+        text => read_address(text).map_err(|why| {
+            Failure::usage(format!("no receiver can be read from '{text}': {why}"))
+        })?,
+    };
+    let host = host.unwrap_or(&usual_host);
+    Ok(format!("{}:{}", bracketed(host), port.unwrap_or(usual_port)))
 }
 
 /// A message for people: one segment a line.

@@ -29,6 +29,8 @@ pub(crate) struct Item {
 pub(crate) struct Skipped {
     pub(crate) path: PathBuf,
     pub(crate) why: String,
+    /// It was named, or is called like a DICOM file: somebody meant it to be sent.
+    pub(crate) meant: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +58,10 @@ impl Outbox {
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = added {
-            self.skipped.push(Skipped { path: path.to_owned(), why });
+            let called = path.extension().and_then(|extension| extension.to_str());
+            let called = called.map(str::to_ascii_lowercase);
+            let meant = depth == 0 || matches!(called.as_deref(), Some("dcm" | "dicom"));
+            self.skipped.push(Skipped { path: path.to_owned(), why, meant });
         }
     }
 

@@ -19,13 +19,13 @@ use crate::exit::{Exit, Failure, Result};
 #[command(group = clap::ArgGroup::new("source").args(["wl", "from_pacs", "exam"]))]
 pub(crate) struct Args {
     /// A worklist file [default: the first item of the worklist folder]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, conflicts_with_all = ["pacs", "host", "port"], value_name = "FILE")]
     wl: Option<PathBuf>,
-    /// Ask a PACS for the worklist and take the first item
+    /// Ask a PACS for the worklist and take the first item; --pacs, --host and --port imply it
     #[arg(long)]
     from_pacs: bool,
     /// An exam of the catalogue, without an order
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, conflicts_with_all = ["pacs", "host", "port"], value_name = "CODE")]
     exam: Option<String>,
     /// The number that everything synthetic follows from [default: one of the moment]
     #[arg(long, value_name = "N")]
@@ -39,8 +39,8 @@ pub(crate) struct Args {
     /// Where files go [default: data/samples]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// With --from-pacs: only this accession number
-    #[arg(long, requires = "from_pacs", value_name = "TEXT")]
+    /// Only this accession number, of the folder or of the PACS
+    #[arg(long, conflicts_with_all = ["wl", "exam"], value_name = "TEXT")]
     accession: Option<String>,
     #[command(flatten)]
     peer: PeerArgs,
@@ -50,7 +50,7 @@ impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab acquire", "the first item of ./worklists, images in data/samples"),
         ("pacslab acquire --wl worklists/ACC1001.wl --out scans", "a certain item"),
-        ("pacslab acquire --from-pacs --pacs ORTHANC@127.0.0.1:4242", "asks an Orthanc"),
+        ("pacslab acquire --pacs ORTHANC@127.0.0.1:4242", "asks an Orthanc"),
         (
             "pacslab acquire --exam CTCHW --seed 7 --at 2026-01-05T08:00",
             "without an order; the same bytes every time",
@@ -90,20 +90,35 @@ impl Args {
             })?;
             return Ok(WorklistItem::for_exam(exam, seed, at, station));
         }
-        let (set, source) = if self.from_pacs {
+        let named = self.peer.pacs.is_some() || self.peer.host.is_some();
+        let (set, source) = if self.from_pacs || named || self.peer.port.is_some() {
             self.ask(config).await?
-        } else if let Some(path) = &self.wl {
-            (read(path)?, path.display().to_string())
         } else {
-            let folder = &config.worklist.dir;
-            let first = list::open(folder)?.entries().into_iter().next().ok_or_else(|| {
-                Failure::failed(format!("there are no worklist items in {}", folder.display()))
-                    .hint("`pacslab worklist create` makes one; --exam CODE needs none")
-            })?;
-            let path = folder.join(&first.file);
+            let path = match &self.wl {
+                Some(path) => path.clone(),
+                None => self.first(&config.worklist.dir)?,
+            };
             (read(&path)?, path.display().to_string())
         };
         WorklistItem::new(set).map_err(|error| Failure::failed(format!("{source}: {error}")))
+    }
+
+    /// The first item of a folder by its scheduled start.
+    fn first(&self, folder: &Path) -> Result<PathBuf> {
+        let wanted = self.accession.as_ref();
+        let entries = list::open(folder)?.entries();
+        let mut fitting = entries.iter().filter(|e| wanted.is_none_or(|a| *a == e.accession));
+        match fitting.next() {
+            Some(entry) => Ok(folder.join(&entry.file)),
+            None => {
+                let of = wanted.map_or(String::new(), |accession| format!(" of {accession}"));
+                Err(Failure::failed(format!(
+                    "there are no worklist items{of} in {}",
+                    folder.display()
+                ))
+                .hint("`pacslab worklist create` makes one; --exam CODE needs none"))
+            }
+        }
     }
 
     /// The first item of a worklist by its scheduled start.

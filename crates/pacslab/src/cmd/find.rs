@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     modality: Option<String>,
     /// Study Instance UID
-    #[arg(long, value_name = "UID")]
+    #[arg(long, alias = "study", value_name = "UID")]
     study_uid: Option<String>,
     /// Series Instance UID
     #[arg(long, value_name = "UID")]
@@ -134,17 +134,18 @@ impl Args {
                 identifier::put(&mut set, &[tag], value)?;
             }
         }
+        let mut asked = Dataset::new();
         for key in self.keys.iter().chain(&self.returns) {
             identifier::put_key(&mut set, key)?;
+            identifier::put_key(&mut asked, key)?;
         }
-        let asked = identifier::paths(&set);
         let mut columns: Vec<Column> = Vec::new();
         for (heading, tag) in columns_of(level) {
             identifier::put(&mut set, &[*tag], "")?;
             columns.push(((*heading).to_owned(), vec![*tag]));
         }
-        for path in asked {
-            if path != [tags::QUERY_RETRIEVE_LEVEL] && columns.iter().all(|c| c.1 != path) {
+        for path in identifier::paths(&asked) {
+            if columns.iter().all(|c| c.1 != path) {
                 let heading = path.last().map(|tag| dict::name(*tag)).unwrap_or_default();
                 columns.push((heading, path));
             }

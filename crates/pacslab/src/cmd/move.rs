@@ -16,10 +16,10 @@ use crate::exit::{Exit, Failure, Result};
 #[command(group = clap::ArgGroup::new("what").required(true).args(["study_uid", "accession", "patient_id"]))]
 pub(crate) struct Args {
     /// AE title that receives; the PACS has to know it ([peers] of the embedded one)
-    #[arg(long, default_value = "PYNETSCP", value_name = "TITLE")]
+    #[arg(long, alias = "to", default_value = "PYNETSCP", value_name = "TITLE")]
     dest: AeTitle,
     /// Study Instance UID
-    #[arg(long, value_name = "UID")]
+    #[arg(long, alias = "study", value_name = "UID")]
     study_uid: Option<String>,
     /// Series Instance UID: only this series of the study
     #[arg(long, value_name = "UID", requires = "study_uid")]
@@ -161,7 +161,7 @@ impl Told {
                 "peer": target.peer.to_string(), "destination": dest, "status": status,
                 "completed": self.sent, "failed": self.failed, "failed_uids": self.failed_uids,
             }));
-        } else {
+        } else if self.refused.is_none() || self.sent + self.failed > 0 {
             let Self { sent, failed, .. } = &self;
             context.out.line(format!("{sent} objects sent to {dest}, {failed} failed"));
         }

@@ -23,7 +23,7 @@ use crate::outbox::{Item, Outbox, is_plain};
 #[derive(Debug, clap::Args)]
 #[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
 pub(crate) struct Args {
-    /// Files and folders; folders are searched, files that are no DICOM are named and skipped
+    /// Files and folders; folders are searched, files that are no DICOM are named and left out
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -192,8 +192,9 @@ impl<'a> Sending<'a> {
                 bytes as f64 / 1e6
             ));
         }
+        let left_out = outbox.skipped.iter().any(|skipped| skipped.meant);
         match (stored, failed) {
-            (_, 0) => Ok(Exit::Done),
+            (_, 0) if !left_out => Ok(Exit::Done),
             (0, _) => Ok(Exit::Failed),
             _ => Ok(Exit::Partly),
         }

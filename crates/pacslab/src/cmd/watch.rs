@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     accession: Option<String>,
     /// Only this Study Instance UID
-    #[arg(long, value_name = "UID")]
+    #[arg(long, alias = "study", value_name = "UID")]
     study_uid: Option<String>,
     /// Only this patient
     #[arg(long, value_name = "TEXT")]
@@ -42,7 +42,7 @@ pub(crate) struct Args {
 pub(crate) struct SiteArgs {
     /// Its address [default: http://127.0.0.1:8042]
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Login [default: that of the configuration]
     #[arg(long, value_name = "NAME:PASSWORD")]
     user: Option<String>,

@@ -26,7 +26,7 @@ use crate::outbox::Outbox;
 #[command(group = clap::ArgGroup::new("what").required(true).args(["study_uid", "accession", "from"]))]
 pub(crate) struct Args {
     /// Study Instance UID, asked of a PACS
-    #[arg(long, value_name = "UID")]
+    #[arg(long, alias = "study", value_name = "UID")]
     study_uid: Option<String>,
     /// Accession number, asked of a PACS
     #[arg(long, value_name = "TEXT")]
@@ -65,7 +65,7 @@ impl crate::cmd::Run for Args {
         let mut wado = self.wado_url.clone().unwrap_or_else(|| wado_url(&config));
         let headers = if !self.from.is_empty() {
             read(context, &self.from)?
-        } else if self.dicom_web {
+        } else if self.dicom_web || self.site.url.is_some() {
             let server = self.site.server(&config)?;
             if self.wado_url.is_none() {
                 wado = format!("{}{DICOM_WEB}", server.url());

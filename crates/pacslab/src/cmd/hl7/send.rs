@@ -23,6 +23,12 @@ pub(crate) struct Args {
     /// The receiver [default: 127.0.0.1:2575]
     #[arg(long, value_name = "HOST:PORT")]
     to: Option<String>,
+    /// Its host
+    #[arg(long, conflicts_with = "to", value_name = "HOST")]
+    host: Option<String>,
+    /// Its port
+    #[arg(long, conflicts_with = "to", value_name = "N")]
+    port: Option<u16>,
     /// How long an answer may take [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
@@ -43,7 +49,7 @@ impl crate::cmd::Run for Args {
             Some(path) => read(path)?,
             None => vec![self.message.build(&config, &context.clock)?.to_bytes()],
         };
-        let to = mllp::receiver(self.to.as_deref(), &config)?;
+        let to = mllp::receiver(self.to.as_deref(), self.host.as_deref(), self.port, &config)?;
         let wait = self.timeout.unwrap_or(config.client.timeout);
         let mut sender = MllpClient::connect(&to, wait).await?;
         let mut accepted = 0;
