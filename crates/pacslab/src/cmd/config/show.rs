@@ -1,6 +1,7 @@
 //! `pacslab config show`: every value and where it came from.
 
 use crate::cmd::{Context, Example, help};
+use crate::config::{KEYS, Origin, SECTIONS};
 use crate::exit::{Exit, Result};
 
 /// Print every value and where it came from
@@ -44,25 +45,54 @@ impl crate::cmd::Run for Args {
     }
 }
 
-fn as_toml(shown: &[(&str, &str, bool, &crate::config::Origin)]) -> String {
+/// A configuration file with what each key means: something to start from.
+fn as_toml(shown: &[(&str, &str, bool, &Origin)]) -> String {
     let mut text = String::new();
     let mut section = "";
     for (key, value, quoted, origin) in shown {
         let (head, name) = key.split_once('.').unwrap_or(("", key));
         if head != section {
+            let about = SECTIONS.iter().find(|(name, _)| *name == head);
+            let about = about.map_or("Destinations of C-MOVE.", |(_, about)| about.trim());
             let gap = if section.is_empty() { "" } else { "\n" };
-            text += &format!("{gap}[{head}]\n");
+            text += &format!("{gap}# {about}\n[{head}]\n");
             section = head;
         }
-        let value = toml::Value::from(*value).to_string();
-        let value = if *quoted { value.as_str() } else { value.trim_matches(['"', '\'']) };
-        let name = if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-            name.to_owned()
-        } else {
-            toml::Value::from(name).to_string()
+        if let Some(info) = KEYS.iter().find(|info| info.key == *key) {
+            text += &format!("# {} ({})\n", info.doc.trim(), info.kind);
+        }
+        let hidden = if *value == "********" { "# " } else { "" };
+        let value = match quoted {
+            true => toml::Value::from(*value).to_string(),
+            false => (*value).to_owned(),
         };
-        let hidden = if value.contains("********") { "# " } else { "" };
-        text += &format!("{hidden}{name} = {value} # {origin}\n");
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let name = match name.chars().all(plain) {
+            true => name.to_owned(),
+            false => toml::Value::from(name).to_string(),
+        };
+        let from = match origin {
+            Origin::Default => String::new(),
+            origin => format!(" # {origin}"),
+        };
+        text += &format!("{hidden}{name} = {value}{from}\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Values;
+
+    #[test]
+    fn the_file_it_prints_can_be_read_back() {
+        let values = Values::defaults(KEYS);
+        let text = as_toml(&values.shown());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pacslab.toml");
+        std::fs::write(&path, &text).unwrap();
+        let loaded = crate::config::load(Some(&path), []).unwrap();
+        assert_eq!(loaded.config, crate::config::Config::from_values(&values).unwrap(), "{text}");
+    }
 }
