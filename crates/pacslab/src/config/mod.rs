@@ -80,7 +80,7 @@ declare::config! {
     modality: Modality {
         /// Its AE title: the calling title of all commands that talk to a PACS.
         aet: AeTitle = "PYMOD1",
-        /// Where `acquire` writes images.
+        /// Where `acquire` writes images; in another data folder if `storage.dir` is another.
         out: PathBuf = "data/samples",
     }
     /// `pacslab receive`: takes in what a PACS sends.
@@ -91,7 +91,7 @@ declare::config! {
         bind: IpAddr = "127.0.0.1",
         /// TCP port; 0 takes a free one.
         port: u16 = "11112",
-        /// Where it writes files.
+        /// Where it writes files; in another data folder if `storage.dir` is another.
         dir: PathBuf = "data/inbox",
     }
     /// Whom the client commands talk to.
@@ -131,6 +131,7 @@ pub(crate) fn load(
     values.apply(file::read(file)?)?;
     values.apply(env::read())?;
     values.apply(flags)?;
+    values.follow("storage.dir", &[("modality.out", "samples"), ("receiver.dir", "inbox")]);
     Ok(Loaded { config: Config::from_values(&values)?, values })
 }
 

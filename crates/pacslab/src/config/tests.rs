@@ -33,6 +33,18 @@ fn later_layers_win_and_are_remembered() {
 }
 
 #[test]
+fn samples_and_inbox_stay_in_the_data_folder() {
+    let read = |entries: &[(&'static str, &str)]| {
+        let config = load(None, flags(entries)).unwrap().config;
+        (config.modality.out, config.receiver.dir)
+    };
+    let other = read(&[("storage.dir", "x")]);
+    assert_eq!(other, (Path::new("x").join("samples"), Path::new("x").join("inbox")));
+    let chosen = read(&[("storage.dir", "x"), ("modality.out", "y")]);
+    assert_eq!(chosen.0, Path::new("y"));
+}
+
+#[test]
 fn wrong_values_and_keys_say_what_to_do() {
     let error = with(&[("dicom.port", "70000")]).unwrap_err();
     assert_eq!(error.exit, crate::exit::Exit::Usage);

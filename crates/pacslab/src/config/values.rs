@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::nearest::nearest;
 use super::value::{Peer, Setting};
@@ -70,6 +70,20 @@ impl Values {
             self.by_key.insert(key, (text, origin));
         }
         Ok(())
+    }
+
+    /// Folders that nobody chose stay inside the one that somebody did.
+    pub(super) fn follow(&mut self, folder: &str, inside: &[(&str, &str)]) {
+        let Some((chosen, origin)) = self.by_key.get(folder).cloned() else { return };
+        if origin == Origin::Default {
+            return;
+        }
+        for (key, name) in inside {
+            if let Some(value) = self.by_key.get_mut(*key).filter(|v| v.1 == Origin::Default) {
+                let path = Path::new(&chosen).join(name).display().to_string();
+                *value = (path, origin.clone());
+            }
+        }
     }
 
     /// The value of a declared key.
