@@ -51,10 +51,10 @@ fn worklist_row(rows: &mut String, entry: &WorklistEntry) {
         if entry.description.is_empty() { &entry.requested_procedure } else { &entry.description };
     let _ = write!(
         rows,
-        "<tr><td class=\"when\">{} {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+        "<tr><td class=\"when\">{} {}</td><td class=\"who\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
          <td><span class=\"tag {}\">{}</span></td></tr>",
         date(&entry.start_date),
-        time(&entry.start_time),
+        minute(&entry.start_time),
         patient(&entry.patient_name, &entry.patient_id),
         escape(&entry.accession),
         escape(described),
@@ -90,15 +90,15 @@ fn study_row(rows: &mut String, study: &Row) {
     let _ = write!(
         rows,
         "<tr data-study=\"{uid}\"><td class=\"when\">{} {}</td>\
-         <td><button type=\"button\" class=\"open\">{}</button></td>\
+         <td class=\"who\"><button type=\"button\" class=\"open\">{}</button></td>\
          <td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td>\
          <td class=\"number\">{}</td></tr>",
         date(study.str(tags::STUDY_DATE)),
-        time(study.str(tags::STUDY_TIME)),
+        minute(study.str(tags::STUDY_TIME)),
         patient(study.str(tags::PATIENT_NAME), study.str(tags::PATIENT_ID)),
         escape(study.str(tags::ACCESSION_NUMBER)),
         escape(study.str(tags::STUDY_DESCRIPTION)),
-        escape(&modalities.join(", ")),
+        escape(&some_of(&modalities)),
         study.number(tags::NUMBER_OF_STUDY_RELATED_SERIES).unwrap_or(0),
         study.number(tags::NUMBER_OF_STUDY_RELATED_INSTANCES).unwrap_or(0),
     );
@@ -233,6 +233,20 @@ fn plain_date(da: &str) -> String {
 
 fn date(da: &str) -> String {
     escape(&plain_date(da))
+}
+
+/// Odd studies have a dozen modalities; the first ones tell enough.
+fn some_of(modalities: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let shown = modalities[..modalities.len().min(SHOWN)].join(", ");
+    match modalities.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} +{more}"),
+    }
+}
+
+fn minute(tm: &str) -> String {
+    time(tm.get(..4).unwrap_or(tm))
 }
 
 fn time(tm: &str) -> String {

@@ -4,13 +4,23 @@
 
 const at = id => document.getElementById(id);
 const web = document.body.dataset.dicomweb;
+// whole addresses: when the page was opened as http://user:password@host, relative ones would
+// inherit the password, which browsers refuse to fetch
+const home = location.origin;
 
 async function get(address, accept) {
-  const answer = await fetch(address, { headers: { Accept: accept } });
+  const answer = await fetch(home + address, { headers: { Accept: accept } });
   if (answer.ok) return answer;
   let why = answer.statusText;
   try { why = (await answer.json()).Details || why; } catch { /* no JSON: the status has to do */ }
   throw new Error(why);
+}
+
+// What was put where, so that only what changed is put again.
+const texts = new Map();
+function put(id, text) {
+  texts.set(id, text);
+  at(id).innerHTML = text;
 }
 
 // ---- the viewer
@@ -25,7 +35,7 @@ async function openStudy(uid) {
   try {
     const text = await (await get('/ui/study/' + encodeURIComponent(uid), 'text/html')).text();
     if (view.study !== uid) return;
-    at('study').innerHTML = text;
+    put('study', text);
     at('hint').hidden = true;
     const buttons = [...at('study').querySelectorAll('[data-series]')];
     const same = buttons.find(b => b.dataset.series === view.series);
@@ -44,8 +54,9 @@ async function openSeries(button, stay) {
     other.setAttribute('aria-pressed', String(other === button));
   }
   view.series = button.dataset.series;
-  const ct = button.dataset.modality === 'CT' || button.dataset.modality === 'PT';
-  for (const preset of at('windows').querySelectorAll('[data-ct]')) preset.hidden = !ct;
+  // the presets are Hounsfield units
+  const ct = button.dataset.modality === 'CT';
+  at('windows').hidden = !ct;
   if (!ct) choose('');
   const base = `${web}/studies/${view.study}/series/${view.series}/instances`;
   const series = view.series;
@@ -92,10 +103,10 @@ async function load() {
       const wanted = place ? address(place) : '';
       if (!wanted || wanted === shown) break;
       const image = new Image();
-      image.src = wanted;
+      image.src = home + wanted;
       try {
         await image.decode();
-        at('image').src = wanted;
+        at('image').src = image.src;
         at('image').alt = `Slice ${view.at + 1} of ${view.places.length}`;
         at('image').hidden = false;
         at('problem').hidden = true;
@@ -180,11 +191,11 @@ at('filter').addEventListener('input', filter);
 async function refresh(id) {
   const text = await (await get('/ui/' + id, 'text/html')).text();
   const place = at(id);
-  if (place.innerHTML === text) return;
+  if (texts.get(id) === text) return;
   const focused = place.contains(document.activeElement)
     && document.activeElement.closest('[data-study]');
   const top = place.scrollTop;
-  place.innerHTML = text;
+  put(id, text);
   place.scrollTop = top;
   if (id !== 'studies') return;
   filter();
@@ -214,9 +225,8 @@ async function grown() {
   const button = at('study').querySelector('[data-series][aria-pressed="true"]');
   const uid = view.study;
   const text = await (await get('/ui/study/' + encodeURIComponent(uid), 'text/html')).text();
-  if (uid !== view.study || !button || at('study').dataset.text === text) return;
-  at('study').dataset.text = text;
-  at('study').innerHTML = text;
+  if (uid !== view.study || !button || texts.get('study') === text) return;
+  put('study', text);
   const same = at('study').querySelector(`[data-series="${CSS.escape(view.series)}"]`);
   if (same) await openSeries(same, true);
 }
