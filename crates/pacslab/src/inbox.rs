@@ -200,3 +200,94 @@ impl Drop for Sink {
 fn full(error: &io::Error) -> StatusReply {
     StatusReply::new(Status::OUT_OF_RESOURCES, format!("cannot write the file: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use pacslab_dicom::{Dataset, encode, file};
+    use pacslab_dimse::service::store::StoreRequest;
+    use pacslab_dimse::{AssociationInfo, Proposal, Remote, Requestor};
+    use pacslab_model::event::Silent;
+    use pacslab_model::{AeTitle, Vr, tags};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_becomes_a_file_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, mut received) = mpsc::unbounded_channel();
+        let inbox = Inbox::new(folder.path(), sender).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(inbox.serve(
+            listener,
+            Duration::from_secs(5),
+            Arc::new(Silent),
+            Arc::new(SystemClock),
+            async move {
+                let _ = stopped.await;
+            },
+        ));
+        let aet = AeTitle::new("PYNETSCP").unwrap();
+        let remote = Remote { aet, host: "127.0.0.1".into(), port };
+        let us = Requestor::silent(AeTitle::new("PYMOD1").unwrap());
+        let proposal = Proposal::of(uids::CT_IMAGE_STORAGE);
+        let mut association = Association::connect(&us, &remote, proposal).await.unwrap();
+        let set = Dataset::new().with_str(tags::PATIENT_ID, Vr::LO, "P12345");
+        let data = encode(&set, &TransferSyntax::ExplicitLe);
+        let (class, syntax) = (Uid::new(uids::CT_IMAGE_STORAGE), Uid::new(uids::EXPLICIT_VR_LE));
+        for (uid, stored) in [("1.2.3", true), ("../../etc/passwd", false), ("1.2.3", true)] {
+            let uid = Uid::new(uid);
+            let request = StoreRequest::new(&class, &uid, &syntax, &data);
+            let reply = association.store(request).await.unwrap();
+            assert_eq!(reply.status.is_success(), stored, "{uid}: {reply}");
+        }
+        association.release().await.unwrap();
+        stop.send(()).unwrap();
+        serving.await.unwrap();
+        assert_eq!(names(folder.path()), ["1.2.3.dcm"]);
+        let one = received.recv().await.unwrap();
+        let (meta, found) = file::read(&std::fs::read(&one.path).unwrap()).unwrap();
+        assert_eq!((found, meta.source_aet.as_deref()), (set, Some("PYMOD1")));
+    }
+
+    #[tokio::test]
+    async fn half_an_object_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, _received) = mpsc::unbounded_channel();
+        let inbox = Inbox::new(folder.path(), sender).unwrap();
+        let info = Arc::new(AssociationInfo {
+            role: pacslab_dimse::fsm::Role::Acceptor,
+            calling: "PYMOD1".into(),
+            called: "PYNETSCP".into(),
+            peer: "127.0.0.1:1".parse().unwrap(),
+            implementation_class: Uid::default(),
+            implementation_version: String::new(),
+            peer_max_pdu: 0,
+            roles: Vec::new(),
+            user: None,
+        });
+        let (class, uid) = (Uid::new(uids::CT_IMAGE_STORAGE), Uid::new("1.2.3"));
+        let syntax = Uid::new(uids::EXPLICIT_VR_LE);
+        let begin = StoreBegin {
+            association: &info,
+            abstract_syntax: &class,
+            transfer_syntax: &syntax,
+            sop_class: &class,
+            sop_instance: &uid,
+            message_id: 1,
+            originator: None,
+        };
+        let mut sink = inbox.begin(begin).unwrap();
+        sink.write(&[0; 100]).unwrap();
+        assert_eq!(names(folder.path()).len(), 1);
+        drop(sink);
+        assert!(names(folder.path()).is_empty());
+    }
+}
