@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("pacslab-modality", &["model", "dicom", "codec", "dimse"]),
     ("pacslab-archive", &["model", "dicom", "codec", "dimse", "store"]),
     ("pacslab-scp", &["model", "dicom", "dimse", "archive", "ris"]),
-    ("pacslab-http", &["model", "dicom", "codec", "archive", "ris", "fhir"]),
+    ("pacslab-http", &["model", "dicom", "codec", "archive", "ris", "store"]),
     (
         "pacslab",
         &[

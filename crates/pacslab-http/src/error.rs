@@ -110,7 +110,7 @@ impl IntoResponse for Error {
 pub(crate) async fn describe(request: Request, next: Next) -> Response {
     let method = request.method().to_string();
     let uri = request.uri().path().to_owned();
-    let mut response = next.run(request).await;
+    let mut response = named(next.run(request).await).await;
     if let Some(error) = response.extensions_mut().remove::<Error>()
         && !matches!(error, Error::Unknown | Error::Login)
     {
@@ -139,6 +139,21 @@ pub(crate) async fn describe(request: Request, next: Next) -> Response {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// A parameter of the wrong kind is refused by the router itself, in plain text: the reason goes
+/// into an error of ours.
+async fn named(response: Response) -> Response {
+    const LONGEST: usize = 16 << 10;
+    let plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if response.status() != StatusCode::BAD_REQUEST || !plain {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), LONGEST).await.unwrap_or_default();
+    Error::BadRequest(String::from_utf8_lossy(&text).into_owned()).into_response()
 }
 
 pub(crate) async fn no_route() -> Error {

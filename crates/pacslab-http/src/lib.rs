@@ -12,6 +12,7 @@ mod events;
 mod intake;
 mod object;
 mod orthanc;
+mod patience;
 mod serve;
 mod stream;
 mod ui;

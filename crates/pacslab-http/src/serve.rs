@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::patience::Patience;
+
 /// How the listener treats connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listening {
@@ -22,6 +24,8 @@ pub struct Listening {
     /// From the opening of a connection, or the end of the last answer on it, to the end of the
     /// next request's headers.
     pub header_timeout: Duration,
+    /// How long the other side may read nothing of an answer.
+    pub write_timeout: Duration,
     /// What is in flight at shutdown may take this long to end.
     pub drain: Duration,
 }
@@ -31,6 +35,7 @@ impl Default for Listening {
         Self {
             connections: 512,
             header_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
@@ -79,6 +84,7 @@ pub async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
+        let stream = Patience::new(stream, listening.write_timeout);
         let service = TowerToHyperService::new(app.clone().layer(Extension(Client(from))));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

@@ -34,8 +34,7 @@ pub(super) async fn worklist_html(door: &Arc<Door>) -> Result<String> {
     if entries.is_empty() {
         return Ok(empty(
             "Nothing is scheduled.",
-            "Send an order, and it appears here by itself:",
-            "pacslab hl7 send",
+            &[("Send an order, and it appears here by itself:", "pacslab hl7 send")],
         ));
     }
     let mut rows = String::new();
@@ -71,8 +70,10 @@ pub(super) async fn studies_html(door: &Arc<Door>) -> Result<String> {
     if studies.is_empty() {
         return Ok(empty(
             "No images yet.",
-            "Let the scanner work through the worklist, or send files of your own:",
-            "pacslab send FILES",
+            &[
+                ("Let the scanner do what is scheduled:", "pacslab acquire"),
+                ("Then send what it made, or any files of your own:", "pacslab send data/samples"),
+            ],
         ));
     }
     let total = door.archive.counts().await?.studies as usize;
@@ -197,8 +198,14 @@ fn table(caption: &str, head: &[&str], rows: &str, total: usize) -> String {
     text
 }
 
-fn empty(what: &str, next: &str, command: &str) -> String {
-    format!("<p class=\"empty\">{what} {next} <code>{command}</code></p>")
+/// What to do so that something appears here.
+fn empty(what: &str, steps: &[(&str, &str)]) -> String {
+    let mut text = format!("<p class=\"empty\">{what}");
+    for (step, command) in steps {
+        let _ = write!(text, " {step} <code>{command}</code>");
+    }
+    text.push_str("</p>");
+    text
 }
 
 fn patient(person: &str, id: &str) -> String {

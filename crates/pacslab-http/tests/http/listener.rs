@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use pacslab_http::{Listening, serve};
-use pacslab_model::{Emit, Event};
+use pacslab_model::{Emit, Event, Vr, tags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{Lab, NOW};
+use crate::support::{Lab, NOW, ct};
 
 struct Running {
     address: std::net::SocketAddr,
@@ -66,6 +66,26 @@ async fn silent_connections_end_and_the_waiting_ones_get_their_turn() {
     read_until(&mut served, "ok\n").await;
     running.stop.send(()).unwrap();
     assert_eq!(timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_nothing_loses_its_place() {
+    let lab = Lab::new();
+    let mut large = ct("1.2", 1);
+    large.put_bytes(tags::PIXEL_DATA, Vr::OW, vec![0; 32 << 20]);
+    lab.store(&large).await;
+    let listening = Listening {
+        connections: 1,
+        write_timeout: Duration::from_millis(300),
+        ..Listening::default()
+    };
+    let running = start(&lab, listening).await;
+    let mut deaf = TcpStream::connect(running.address).await.unwrap();
+    ask(&mut deaf, "/dicom-web/studies/1.2/series/1.2.1/instances/1.2.1.1").await;
+    let mut served = TcpStream::connect(running.address).await.unwrap();
+    ask(&mut served, "/health").await;
+    read_until(&mut served, "ok\n").await;
+    drop(running.stop);
 }
 
 #[tokio::test(flavor = "multi_thread")]

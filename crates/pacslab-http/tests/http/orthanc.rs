@@ -186,6 +186,9 @@ async fn unknown_addresses_and_unknown_resources() {
             assert!(answer.bytes.is_empty(), "{}", answer.text());
         }
     }
+    let parameter = lab.get("/studies?limit=many").await;
+    assert_eq!(parameter.status, StatusCode::BAD_REQUEST);
+    assert!(parameter.json()["Details"].as_str().unwrap().contains("limit"));
     let method = lab.send(Request::delete("/system").body(Body::empty()).unwrap()).await;
     assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(method.json()["Method"], "DELETE");
