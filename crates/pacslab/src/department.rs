@@ -304,6 +304,9 @@ fn hl7_options(config: &Config) -> Options {
 /// How long after a failure the arrivals are looked at again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Arrivals are told in batches: each costs the desk a sync, which senders would wait behind.
+const BETWEEN: Duration = Duration::from_millis(250);
+
 /// Tells the RIS what has arrived, and at start what it has not seen before the end of last time.
 async fn follow_arrivals(archive: Arc<Archive>, ris: Arc<Ris>) {
     loop {
@@ -311,7 +314,7 @@ async fn follow_arrivals(archive: Arc<Archive>, ris: Arc<Ris>) {
         let taken = tokio::task::spawn_blocking(move || desk.arrivals(&Arrivals(index))).await;
         match taken {
             Ok(Ok(0)) => archive.arrived().await,
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => tokio::time::sleep(BETWEEN).await,
             Ok(Err(error)) => {
                 tracing::error!("arrivals cannot be told to the RIS: {error}");
                 tokio::time::sleep(RETRY).await;
