@@ -215,7 +215,9 @@ function soon() {
     due = false;
     try {
       await Promise.all(['worklist', 'studies', 'events'].map(refresh));
-      if (view.study) grown();
+      const first = at('studies').querySelector('[data-study]');
+      if (view.study) await grown();
+      else if (first) await openStudy(first.dataset.study);
     } catch { /* the follower below notices that the server is gone */ }
   }, 1000);
 }
