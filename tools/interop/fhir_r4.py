@@ -20,17 +20,20 @@ kinds = [resource["resourceType"] for _, resource in resources]
 for kind in ("ImagingStudy", "Patient", "Endpoint"):
     assert kind in kinds, f"no {kind} among {kinds}"
 
-(imaging,) = [
+# the same study stands alone, with the ids of a server, and in the transaction, with URNs
+studies = [
     resource
     for _, resource in resources
     if resource["resourceType"] == "ImagingStudy"
     and any(f"urn:oid:{study}" == identifier.get("value") for identifier in resource["identifier"])
 ]
-instances = [instance for series in imaging["series"] for instance in series.get("instance", [])]
-assert imaging["numberOfInstances"] == count == len(instances), (imaging["numberOfInstances"], count, len(instances))
-assert imaging["numberOfSeries"] == len(imaging["series"])
-for series in imaging["series"]:
-    assert series["numberOfInstances"] == len(series["instance"]), series["uid"]
+assert studies, f"no ImagingStudy of {study}"
+for imaging in studies:
+    instances = [one for series in imaging["series"] for one in series.get("instance", [])]
+    assert imaging["numberOfInstances"] == count == len(instances), (imaging["numberOfInstances"], count, len(instances))
+    assert imaging["numberOfSeries"] == len(imaging["series"])
+    for series in imaging["series"]:
+        assert series["numberOfInstances"] == len(series["instance"]), series["uid"]
 
 known = {url for url, _ in resources if url}
 known |= {f"{resource['resourceType']}/{resource['id']}" for _, resource in resources if "id" in resource}

@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("pacslab-fhir", &["model"]),
     ("pacslab-store", &["model"]),
     ("pacslab-ris", &["model", "dicom", "hl7", "store"]),
-    ("pacslab-modality", &["model", "dicom", "codec", "dimse"]),
+    ("pacslab-modality", &["model", "dicom", "dimse"]),
     ("pacslab-archive", &["model", "dicom", "codec", "dimse", "store"]),
     ("pacslab-scp", &["model", "dicom", "dimse", "archive", "ris"]),
     ("pacslab-http", &["model", "dicom", "codec", "archive", "ris", "store"]),

@@ -1,5 +1,7 @@
 //! Ingest, query and retrieve, as a door uses them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::Arc;
 
 use pacslab_archive::{Archive, IngestError, Origin, Parts, Received};

@@ -1,6 +1,8 @@
 //! Every service of the embedded PACS, asked over a real socket. What is expected stands here a
 //! second time, on purpose: a row that is lost from `SERVICES` fails negotiation and dispatch.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -24,11 +26,14 @@ use tokio::net::TcpListener;
 
 const CT: &str = uids::CT_IMAGE_STORAGE;
 
+/// SOP instance, transfer syntax, data set.
+type Objects = Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>;
+
 struct Lab {
     remote: Remote,
     us: Requestor,
     events: Arc<Collect>,
-    received: Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>,
+    received: Objects,
     folder: tempfile::TempDir,
 }
 
@@ -167,9 +172,9 @@ fn image(study: &str, number: u32, name: &str, syntax: &TransferSyntax) -> (Uid,
 }
 
 /// A receiver that takes Implicit VR only, so that the archive has to recode.
-struct ImplicitReceiver(Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>);
+struct ImplicitReceiver(Objects);
 
-async fn receiver() -> (Remote, Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>) {
+async fn receiver() -> (Remote, Objects) {
     let received = Arc::new(Mutex::new(Vec::new()));
     let handler = Arc::new(ImplicitReceiver(received.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -207,7 +212,7 @@ impl Handler for ImplicitReceiver {
 
 impl StoreHandler for ImplicitReceiver {
     fn begin(&self, store: StoreBegin<'_>) -> Result<Box<dyn StoreSink>, StatusReply> {
-        struct Sink(Arc<Mutex<Vec<(Uid, Uid, Vec<u8>)>>>, Uid, Uid, Vec<u8>);
+        struct Sink(Objects, Uid, Uid, Vec<u8>);
         impl StoreSink for Sink {
             fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply> {
                 self.3.extend_from_slice(chunk);

@@ -230,37 +230,18 @@ impl Rooms {
     fn open(config: &Config) -> Result<Self> {
         let failed = |error: StoreError| Failure::failed(error.to_string());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (folder, blobs, index, desk, events): (
-            Option<DataDir>,
-            Arc<dyn Blobs>,
-            Arc<dyn Index>,
-            Arc<dyn Desk>,
-            EventLog,
-        ) = match config.storage.kind {
-            StorageKind::Memory => (
-                None,
-                Arc::new(MemoryBlobs::new()),
-                Arc::new(SqliteIndex::memory().map_err(failed)?),
-                Arc::new(SqliteDesk::memory().map_err(failed)?),
-                EventLog::memory(LogLimits::default()).map_err(failed)?,
-            ),
-            StorageKind::Pack => {
-                let folder = DataDir::open(&config.storage.dir).map_err(failed)?;
-                let blobs =
-                    PackBlobs::open(&folder.packs(), PackOptions::default()).map_err(failed)?;
-                let index = SqliteIndex::open(&folder.index_db()).map_err(failed)?;
-                let desk = SqliteDesk::open(&folder.lab_db()).map_err(failed)?;
-                let events =
-                    EventLog::open(&folder.events_db(), LogLimits::default()).map_err(failed)?;
-                (Some(folder), Arc::new(blobs), Arc::new(index), Arc::new(desk), events)
-            }
-        };
+        let Shelves { folder, blobs, index, desk, events } = match config.storage.kind {
+            StorageKind::Memory => Shelves::memory(),
+            StorageKind::Pack => Shelves::on_disk(&config.storage.dir),
+        }
+        .map_err(failed)?;
         let events = Arc::new(events);
         let sink: Arc<dyn Emit> = Arc::new(Both { log: events.clone() });
         let archive =
             Archive::open(Parts { blobs, index, clock: clock.clone(), emit: sink.clone() })
                 .map_err(|error| Failure::failed(error.to_string()))?;
-        let settings = WorklistSettings::default();
+        let settings =
+            WorklistSettings { poll: config.worklist.poll, ..WorklistSettings::default() };
         let worklist = Worklist::open(&config.worklist.dir, settings, clock.clone(), sink.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let worklist = Arc::new(worklist);
@@ -269,6 +250,39 @@ impl Rooms {
             .map_err(|error| Failure::failed(error.to_string()))?;
         let data = absolute(&config.storage.dir);
         Ok(Self { folder, data, archive, worklist, ris: Arc::new(ris), events, sink, clock })
+    }
+}
+
+/// Where things are kept.
+struct Shelves {
+    /// Holds the lock of the data folder; `None`: all is in memory.
+    folder: Option<DataDir>,
+    blobs: Arc<dyn Blobs>,
+    index: Arc<dyn Index>,
+    desk: Arc<dyn Desk>,
+    events: EventLog,
+}
+
+impl Shelves {
+    fn memory() -> std::result::Result<Self, StoreError> {
+        Ok(Self {
+            folder: None,
+            blobs: Arc::new(MemoryBlobs::new()),
+            index: Arc::new(SqliteIndex::memory()?),
+            desk: Arc::new(SqliteDesk::memory()?),
+            events: EventLog::memory(LogLimits::default())?,
+        })
+    }
+
+    fn on_disk(dir: &Path) -> std::result::Result<Self, StoreError> {
+        let folder = DataDir::open(dir)?;
+        Ok(Self {
+            blobs: Arc::new(PackBlobs::open(&folder.packs(), PackOptions::default())?),
+            index: Arc::new(SqliteIndex::open(&folder.index_db())?),
+            desk: Arc::new(SqliteDesk::open(&folder.lab_db())?),
+            events: EventLog::open(&folder.events_db(), LogLimits::default())?,
+            folder: Some(folder),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line: one file a command, one line here.
 
 #[cfg(test)]
-mod docs;
+mod docs_tests;
 mod examples;
 
 use std::path::PathBuf;

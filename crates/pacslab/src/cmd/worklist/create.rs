@@ -15,7 +15,7 @@ use crate::order_args::OrderArgs;
 pub(crate) struct Args {
     /// The worklist folder [default: worklists]
     #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    worklists: Option<PathBuf>,
     #[command(flatten)]
     order: OrderArgs,
 }
@@ -31,7 +31,7 @@ impl crate::cmd::Run for Args {
 
     async fn run(self, context: &Context<'_>) -> Result {
         let config = context.client()?;
-        let folder = self.dir.unwrap_or_else(|| config.worklist.dir.clone());
+        let folder = self.worklists.unwrap_or_else(|| config.worklist.dir.clone());
         let order = self.order.order(&config, &context.clock)?;
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::file("make the folder", &folder, &error))?;

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Result};
 pub(crate) struct Args {
     /// The worklist folder [default: worklists]
     #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    worklists: Option<PathBuf>,
 }
 
 impl crate::cmd::Run for Args {
@@ -27,7 +27,7 @@ impl crate::cmd::Run for Args {
 
     async fn run(self, context: &Context<'_>) -> Result {
         let config = context.client()?;
-        let folder = self.dir.unwrap_or_else(|| config.worklist.dir.clone());
+        let folder = self.worklists.unwrap_or_else(|| config.worklist.dir.clone());
         let worklist = open(&folder)?;
         for file in worklist.unreadable() {
             context.out.warning(&format!("{}: {}", file.file, file.reason));
