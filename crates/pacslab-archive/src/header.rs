@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use pacslab_dicom::scan::{self, Scan};
 use pacslab_dicom::{ParseError, TransferSyntax, dict};
-use pacslab_model::{Level, Tag, Uid, tags};
+use pacslab_model::{Identifiers, Level, Tag, Uid, tags};
 use serde::{Deserialize, Serialize};
 
 /// The indexed attributes of one instance. It goes into the record's note as well, so that the
@@ -87,6 +87,16 @@ impl Header {
             patient_id: text(tags::PATIENT_ID).to_owned(),
             attributes,
         })
+    }
+
+    /// By what the timeline of the study finds it.
+    pub fn study(&self) -> Identifiers {
+        Identifiers {
+            accession: self.text(tags::ACCESSION_NUMBER).to_owned(),
+            patient_id: self.patient_id.clone(),
+            study_uid: self.study_uid.to_string(),
+            ..Identifiers::default()
+        }
     }
 
     pub fn text(&self, tag: Tag) -> &str {

@@ -8,11 +8,13 @@ mod buffers;
 pub mod events;
 pub mod header;
 pub mod ingest;
+pub mod peers;
 pub mod send;
 
 pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
 pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
+pub use peers::{Allow, BadPeer, Peer, Peers};
 pub use send::{Delivered, Delivery, Tally};
 
 /// What questions are answered with; doors need no edge to the store for it.

@@ -92,7 +92,22 @@ struct Stores {
     took: Duration,
     /// The first failure: what a person wants to know of a thousand.
     why: Option<String>,
+    /// Objects that somebody told the study of, by study.
+    studies: Vec<OfStudy>,
+    /// Bytes of the last object.
+    last: u64,
 }
+
+/// The objects of one study: its timeline tells them.
+#[derive(Debug)]
+struct OfStudy {
+    ids: Identifiers,
+    count: u64,
+    bytes: u64,
+}
+
+/// So many studies of one association are told one by one, the rest together.
+const STUDIES: usize = 256;
 
 impl Journal {
     pub(crate) fn begin(
@@ -192,9 +207,26 @@ impl Journal {
         stores.took = first.elapsed();
         stores.count += 1;
         stores.bytes += bytes;
+        stores.last = bytes;
         if !reply.status.is_done() {
             stores.failed += 1;
             stores.why.get_or_insert_with(|| reply.to_string());
+        }
+    }
+
+    /// The study of the object that was stored last.
+    pub(crate) fn stored_in(&mut self, ids: Identifiers) {
+        let Stores { studies, last, .. } = &mut self.stores;
+        // an association sends study after study: the last one is the likely one
+        match studies.iter().rposition(|study| study.ids.study_uid == ids.study_uid) {
+            Some(at) => {
+                studies[at].count += 1;
+                studies[at].bytes += *last;
+            }
+            None if studies.len() < STUDIES => {
+                studies.push(OfStudy { ids, count: 1, bytes: *last });
+            }
+            None => {}
         }
     }
 
@@ -222,11 +254,22 @@ impl Journal {
     }
 
     fn end_stores(&self) {
-        let Stores { count, failed, bytes, took, why, .. } = &self.stores;
-        if *count == 0 {
+        let Stores { count, failed, bytes, took, why, studies, .. } = &self.stores;
+        for study in studies {
+            let OfStudy { ids, count, bytes } = study;
+            let message =
+                format!("C-STORE of {count} objects of study {}, {bytes} bytes", ids.study_uid);
+            let event = self.event(kinds::STORED, message).took(*took).ids(ids.clone());
+            self.emit.emit(event.field("count", count).field("bytes", bytes));
+        }
+        let told: u64 = studies.iter().map(|study| study.count).sum();
+        if *count == told {
             return;
         }
-        let mut message = format!("C-STORE of {count} objects, {bytes} bytes");
+        let mut message = match told {
+            0 => format!("C-STORE of {count} objects, {bytes} bytes"),
+            told => format!("C-STORE of {} further objects", count - told),
+        };
         if let Some(why) = why {
             message += &format!("; {failed} failed, the first with {why}");
         }
@@ -239,7 +282,7 @@ impl Journal {
             self.event(kinds::STORED, message)
                 .outcome(outcome)
                 .took(*took)
-                .field("count", count)
+                .field("count", count - told)
                 .field("failed", failed)
                 .field("bytes", bytes),
         );

@@ -333,6 +333,42 @@ async fn a_worklist_query_without_matches_is_explained() {
     assert_eq!(why.fields[0].1, "ACC1001: ScheduledStationAETitle has 'CT1', asked for 'PYMOD1'");
 }
 
+/// The timeline of a study tells its images, not only that some association stored some.
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_are_told_by_study() {
+    let lab = lab().await;
+    let mut association = lab.associate(CT).await;
+    let (class, syntax) = (Uid::from(CT), Uid::from(uids::EXPLICIT_VR_LE));
+    for (study, number) in [("1.2", 1), ("1.3", 1), ("1.2", 2)] {
+        let (sop, bytes) = image(study, number, "DOE^JANE", &TransferSyntax::ExplicitLe);
+        let request = StoreRequest::new(&class, &sop, &syntax, &bytes);
+        assert_eq!(association.store(request).await.unwrap().status, Status::SUCCESS);
+    }
+    let other = Uid::from("9.9");
+    let refused = association.store(StoreRequest::new(&class, &other, &syntax, b"junk")).await;
+    assert!(!refused.unwrap().status.is_success());
+    association.release().await.unwrap();
+    let stores = wait_for(&lab, 3, |event| event.kind == "dimse.store").await;
+    let told: Vec<(&str, &str)> =
+        stores.iter().map(|e| (e.ids.study_uid.as_str(), e.fields[0].1.as_str())).collect();
+    assert_eq!(told, [("1.2", "2"), ("1.3", "1"), ("", "1")], "{stores:?}");
+}
+
+/// Events of the end of an association come after its last answer.
+async fn wait_for(
+    lab: &Lab,
+    count: usize,
+    wanted: impl Fn(&pacslab_model::Event) -> bool,
+) -> Vec<pacslab_model::Event> {
+    let mut found = Vec::new();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while found.len() < count && tokio::time::Instant::now() < deadline {
+        found.extend(lab.events.take().into_iter().filter(&wanted));
+        tokio::task::yield_now().await;
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_say_what_is_wrong() {
     let lab = lab().await;

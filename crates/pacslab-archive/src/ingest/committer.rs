@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use pacslab_model::{Emit, Event, Identifiers, Moment, Outcome, Uid, tags};
+use pacslab_model::{Emit, Event, Identifiers, Moment, Outcome, Uid};
 use pacslab_store::{
     Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Record, Sealed, StoreError,
 };
@@ -260,13 +260,11 @@ fn duplicate(job: &Job, outcome: &Committed) -> Event {
         .field("from", &job.origin.calling_ae)
 }
 
-pub(crate) fn identifiers(header: &Header) -> Identifiers {
+fn identifiers(header: &Header) -> Identifiers {
     Identifiers {
-        accession: header.text(tags::ACCESSION_NUMBER).to_owned(),
-        patient_id: header.patient_id.clone(),
-        study_uid: header.study_uid.to_string(),
         series_uid: header.series_uid.to_string(),
         sop_uid: header.sop_instance.to_string(),
+        ..header.study()
     }
 }
 

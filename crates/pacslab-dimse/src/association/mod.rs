@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pacslab_model::{Clock, Emit, Uid};
+use pacslab_model::{Clock, Emit, Identifiers, Uid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::context::{Context, Contexts};
@@ -359,6 +359,12 @@ impl Association {
     /// Tells of an operation that a service performed.
     pub fn tell(&mut self, told: Told<'_>) {
         self.journal.told(told);
+    }
+
+    /// The study of the object that was received last, by whoever looked into it: the event of
+    /// C-STORE then tells each study by itself.
+    pub fn stored_in(&mut self, ids: Identifiers) {
+        self.journal.stored_in(ids);
     }
 
     /// Counts a C-STORE.
