@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use pacslab_model::{Emit, Event, Identifiers, Moment, Outcome, Uid};
+use pacslab_model::{Emit, Event, Identifiers, Outcome, Uid};
 use pacslab_store::{
     Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Record, Sealed, StoreError,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::note::{Note, index_entry};
-use super::{IngestError, Origin, Receipt, Received};
+use super::{IngestError, Receipt, Received};
 use crate::buffers::Buffers;
 use crate::events;
 use crate::header::Header;
@@ -19,12 +19,10 @@ use crate::header::Header;
 /// An instance that is complete and waits for its sync.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) header: Header,
-    pub(crate) transfer_syntax: Uid,
-    pub(crate) digest: [u8; 32],
+    pub(crate) note: Note,
+    /// The note as the record keeps it: encoded by whoever sent, not by the one who commits.
+    pub(crate) encoded: Vec<u8>,
     pub(crate) body: Body,
-    pub(crate) received_at: Moment,
-    pub(crate) origin: Origin,
 }
 
 #[derive(Debug)]
@@ -132,8 +130,8 @@ impl Work {
                         buffers.give(dataset);
                     }
                     // a sender that has gone away does not unstore its instance
-                    let _ =
-                        reply.send(Ok(Receipt { header: job.header, outcome: outcome.received }));
+                    let _ = reply
+                        .send(Ok(Receipt { header: job.note.header, outcome: outcome.received }));
                 }
             }
             Err(error) => {
@@ -141,7 +139,7 @@ impl Work {
                 let text = error.to_string();
                 if let Some(job) = jobs.first() {
                     self.emit.emit(
-                        Event::new(job.received_at, events::STORE_FAILED, text.clone())
+                        Event::new(job.note.received_at, events::STORE_FAILED, text.clone())
                             .outcome(Outcome::Failed)
                             .field("instances", jobs.len()),
                     );
@@ -158,7 +156,7 @@ impl Work {
     }
 
     fn store(&self, jobs: &mut [Job]) -> Result<Vec<Committed>, StoreError> {
-        let uids: Vec<Uid> = jobs.iter().map(|job| job.header.sop_instance.clone()).collect();
+        let uids: Vec<Uid> = jobs.iter().map(|job| job.note.header.sop_instance.clone()).collect();
         let known = self.index.known(&uids)?;
         // within one batch the first of two equal UIDs is the one that is kept
         let mut first: HashMap<&Uid, usize> = HashMap::new();
@@ -180,11 +178,7 @@ impl Work {
             let entries: Vec<NewInstance> = fresh
                 .iter()
                 .zip(&appended.locations)
-                .map(|(at, location)| {
-                    let job = &jobs[*at];
-                    let note = Note::of(job);
-                    index_entry(note, *location)
-                })
+                .map(|(at, location)| index_entry(jobs[*at].note.clone(), *location))
                 .collect();
             let ingested = self.index.ingest(&entries, appended.end)?;
             debug_assert!(ingested.iter().all(|i| matches!(i, Ingested::New { .. })));
@@ -196,32 +190,31 @@ impl Work {
                 let digest = match earlier {
                     None => return Committed { received: Received::New, earlier: None },
                     Some(Earlier::Stored(known)) => known.digest,
-                    Some(Earlier::InBatch(kept)) => jobs[kept].digest,
+                    Some(Earlier::InBatch(kept)) => jobs[kept].note.digest,
                 };
-                let identical = digest == jobs[at].digest;
+                let identical = digest == jobs[at].note.digest;
                 Committed { received: Received::Duplicate { identical }, earlier: Some(digest) }
             })
             .collect())
     }
 
     fn append(&self, jobs: &mut [Job], fresh: &[usize]) -> Result<Option<Appended>, StoreError> {
-        let notes: Vec<Vec<u8>> = fresh.iter().map(|at| Note::of(&jobs[*at]).encode()).collect();
         if let [only] = fresh
             && matches!(jobs[*only].body, Body::Segment(_))
         {
             let empty = Body::Memory { head: Vec::new(), dataset: Vec::new() };
             if let Body::Segment(sealed) = std::mem::replace(&mut jobs[*only].body, empty) {
-                return self.blobs.adopt(sealed, Kind::Instance, &notes[0]).map(Some);
+                let note = &jobs[*only].encoded;
+                return self.blobs.adopt(sealed, Kind::Instance, note).map(Some);
             }
         }
         let records: Vec<Record<'_>> = fresh
             .iter()
-            .zip(&notes)
-            .filter_map(|(at, note)| match &jobs[*at].body {
-                Body::Memory { head, dataset } => {
-                    Some(Record { kind: Kind::Instance, note, head, body: dataset })
+            .filter_map(|at| match &jobs[*at] {
+                Job { encoded, body: Body::Memory { head, dataset }, .. } => {
+                    Some(Record { kind: Kind::Instance, note: encoded, head, body: dataset })
                 }
-                Body::Segment(_) => None,
+                _ => None,
             })
             .collect();
         if records.is_empty() {
@@ -245,19 +238,19 @@ enum Earlier {
 fn duplicate(job: &Job, outcome: &Committed) -> Event {
     let identical = outcome.received == Received::Duplicate { identical: true };
     let message = if identical {
-        format!("{} was stored before with the same content", job.header.sop_instance)
+        format!("{} was stored before with the same content", job.note.header.sop_instance)
     } else {
         format!(
             "{} was stored before with other content; the first one was kept",
-            job.header.sop_instance
+            job.note.header.sop_instance
         )
     };
-    Event::new(job.received_at, events::DUPLICATE, message)
+    Event::new(job.note.received_at, events::DUPLICATE, message)
         .outcome(if identical { Outcome::Ok } else { Outcome::Warning })
-        .ids(identifiers(&job.header))
+        .ids(identifiers(&job.note.header))
         .field("kept", hex(&outcome.earlier.unwrap_or_default()))
-        .field("received", hex(&job.digest))
-        .field("from", &job.origin.calling_ae)
+        .field("received", hex(&job.note.digest))
+        .field("from", &job.note.source.calling_ae)
 }
 
 fn identifiers(header: &Header) -> Identifiers {

@@ -4,10 +4,9 @@ use pacslab_model::{Moment, Uid};
 use pacslab_store::{Location, NewInstance, Source};
 use serde::{Deserialize, Serialize};
 
-use super::committer::Job;
 use crate::header::Header;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Note {
     #[serde(flatten)]
     pub(crate) header: Header,
@@ -21,19 +20,6 @@ pub(crate) struct Note {
 }
 
 impl Note {
-    pub(crate) fn of(job: &Job) -> Self {
-        Self {
-            header: job.header.clone(),
-            transfer_syntax: job.transfer_syntax.clone(),
-            digest: job.digest,
-            received_at: job.received_at,
-            source: Source {
-                calling_ae: job.origin.calling_ae.clone(),
-                remote: job.origin.remote.clone(),
-            },
-        }
-    }
-
     pub(crate) fn encode(&self) -> Vec<u8> {
         // strings, numbers and lists only: it cannot fail
         serde_json::to_vec(self).unwrap_or_default()

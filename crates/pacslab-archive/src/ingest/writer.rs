@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use pacslab_dicom::FileMeta;
 use pacslab_model::{Uid, tags};
-use pacslab_store::Segment;
+use pacslab_store::{Segment, Source};
 use sha2::{Digest, Sha256};
 
 use super::committer::{Body, Job};
+use super::note::Note;
 use super::{IngestError, Origin, Receipt};
 use crate::archive::Archive;
 use crate::header::Header;
@@ -96,14 +97,15 @@ impl Writer {
             }
         };
         let digest: [u8; 32] = std::mem::take(&mut self.hash).finalize().into();
-        let job = Job {
+        let origin = std::mem::take(&mut self.origin);
+        let note = Note {
             header,
             transfer_syntax,
             digest,
-            body,
             received_at: self.archive.clock.now(),
-            origin: std::mem::take(&mut self.origin),
+            source: Source { calling_ae: origin.calling_ae, remote: origin.remote },
         };
+        let job = Job { encoded: note.encode(), note, body };
         self.archive.commit(job).await
     }
 }
