@@ -1,15 +1,14 @@
 //! The DIMSE door of the department: who may come in, and which row of the table serves them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pacslab_archive::Archive;
+use pacslab_archive::{Archive, Peers};
 use pacslab_dimse::message::Request;
 use pacslab_dimse::pdu::AssociateRq;
 use pacslab_dimse::{
-    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Remote, Requestor,
-    negotiate, refuse,
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Requestor, negotiate,
+    refuse,
 };
 use pacslab_model::{AeTitle, Clock, Emit};
 use pacslab_ris::Worklist;
@@ -22,8 +21,8 @@ pub struct Door {
     pub worklist: Arc<Worklist>,
     /// Our AE title; other called titles are accepted as well.
     pub aet: AeTitle,
-    /// C-MOVE destinations by the title that names them.
-    pub peers: BTreeMap<String, Remote>,
+    /// Who is known: C-MOVE goes to no others. Changes while the department runs.
+    pub peers: Arc<Peers>,
     /// Who we are when we call a destination.
     pub requestor: Requestor,
     pub events: Arc<dyn Emit>,

@@ -51,7 +51,7 @@ impl Door {
     /// # Errors
     /// 0xA801, with the title that is not known.
     fn destination(&self, title: &str) -> Result<Remote, StatusReply> {
-        self.peers.get(title.trim()).cloned().ok_or_else(|| {
+        self.peers.destination(title).map(|peer| peer.remote()).ok_or_else(|| {
             StatusReply::new(
                 Status::MOVE_DESTINATION_UNKNOWN,
                 format!("destination {} is not known; add it to [peers]", title.trim()),

@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use pacslab_archive::{Archive, Parts};
+use pacslab_archive::{Archive, Parts, Peer, Peers};
 use pacslab_dicom::{Dataset, TransferSyntax, encode};
 use pacslab_dimse::pdu::ProposedContext;
 use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreRequest, StoreSink};
@@ -59,10 +58,10 @@ async fn lab() -> Lab {
         archive,
         worklist: Arc::new(worklist),
         aet: aet.clone(),
-        peers: BTreeMap::from([
-            ("PYNETSCP".to_owned(), receiver),
-            ("NOBODY".to_owned(), remote("NOBODY", 1)),
-        ]),
+        peers: Arc::new(Peers::new(
+            [receiver, remote("NOBODY", 1)]
+                .map(|at| Peer::new(at.aet.to_string(), at.aet, at.host, at.port)),
+        )),
         requestor: Requestor::new(aet, events.clone(), clock.clone()),
         events: events.clone(),
         clock: clock.clone(),

@@ -4,14 +4,13 @@
 //! orders and worklist, then the doors. Ports are bound first of all, so that a busy one is said
 //! before anything is touched, and served last, so that who connects finds everything ready.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pacslab_archive::{Archive, Parts};
-use pacslab_dimse::{Remote, Requestor, ServerConfig, ServerLimits, Timeouts};
+use pacslab_archive::{Archive, Parts, Peer, Peers};
+use pacslab_dimse::{Requestor, ServerConfig, ServerLimits, Timeouts};
 use pacslab_hl7::order::Options;
 use pacslab_model::{Clock, Emit, Event};
 use pacslab_ris::mllp::{self, MllpSettings};
@@ -98,7 +97,7 @@ impl Department {
         let parts = tokio::task::spawn_blocking(move || Rooms::open(&settings))
             .await
             .map_err(|_| Failure::failed("the department could not be opened"))??;
-        let Rooms { folder, data, archive, worklist, ris, events, sink, clock } = parts;
+        let Rooms { folder, data, archive, peers, worklist, ris, events, sink, clock } = parts;
 
         let (closing, closed) = watch::channel(false);
         let mut doors = JoinSet::new();
@@ -114,7 +113,7 @@ impl Department {
             archive: archive.clone(),
             worklist: worklist.clone(),
             aet: config.dicom.aet.clone(),
-            peers: destinations(config),
+            peers: peers.clone(),
             requestor: Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone()),
             events: sink.clone(),
             clock: clock.clone(),
@@ -217,6 +216,7 @@ struct Rooms {
     folder: Option<DataDir>,
     data: PathBuf,
     archive: Arc<Archive>,
+    peers: Arc<Peers>,
     worklist: Arc<Worklist>,
     ris: Arc<Ris>,
     events: Arc<EventLog>,
@@ -245,11 +245,14 @@ impl Rooms {
         let worklist = Worklist::open(&config.worklist.dir, settings, clock.clone(), sink.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let worklist = Arc::new(worklist);
+        let peers = Peers::open(configured_peers(config), desk.clone(), clock.clone());
+        let peers = Arc::new(peers.map_err(failed)?);
         let settings = RisSettings { site: config.dicom.aet.to_string(), ..RisSettings::default() };
         let ris = Ris::open(desk, worklist.clone(), settings, clock.clone(), sink.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let data = absolute(&config.storage.dir);
-        Ok(Self { folder, data, archive, worklist, ris: Arc::new(ris), events, sink, clock })
+        let ris = Arc::new(ris);
+        Ok(Self { folder, data, archive, peers, worklist, ris, events, sink, clock })
     }
 }
 
@@ -300,14 +303,10 @@ fn address(listener: &TcpListener) -> Result<SocketAddr> {
     listener.local_addr().map_err(|error| Failure::network(format!("no address: {error}")))
 }
 
-/// C-MOVE destinations by the title that a request names.
-fn destinations(config: &Config) -> BTreeMap<String, Remote> {
-    let remote = |peer: &crate::config::Peer| Remote {
-        aet: peer.aet.clone(),
-        host: peer.host.clone(),
-        port: peer.port,
-    };
-    config.peers.iter().map(|(name, peer)| (name.clone(), remote(peer))).collect()
+/// The peers of the configuration; those registered while it ran lie over them.
+fn configured_peers(config: &Config) -> Vec<Peer> {
+    let known = config.peers.iter();
+    known.map(|(name, at)| Peer::new(name, at.aet.clone(), &at.host, at.port)).collect()
 }
 
 /// Orders that name no station go to the scanner of the lab.
