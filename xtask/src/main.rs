@@ -3,6 +3,7 @@
 mod peers;
 mod steps;
 mod tidy;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ cargo xtask <chore>
   install   install the peers: Debian packages with apt-get (root or sudo), Python
             clients into .peers/venv
   tidy      only the checks of the repository itself
+  windows [-- FILTER...]
+            on Debian: build pacslab.exe, play the demo and run tests under wine
   help      this text
 
 With CI=true a missing peer is a failure; elsewhere the tests that need it are
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["test"] => steps::test(&root, false, &filter),
         ["test", "--install"] => steps::test(&root, true, &filter),
         ["install"] => peers::install(&root),
+        ["windows"] => windows::windows(&root, &filter),
         ["tidy"] => tidy_up(&root),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

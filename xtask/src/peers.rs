@@ -170,7 +170,7 @@ fn python_has_venv() -> bool {
     })
 }
 
-fn apt_install(packages: &[&str]) -> Result<(), String> {
+pub(crate) fn apt_install(packages: &[&str]) -> Result<(), String> {
     if program("apt-get").is_none() {
         return Err(format!(
             "only Debian's packages are installed by this chore ({}); on this system: {}",
@@ -185,7 +185,7 @@ fn apt_install(packages: &[&str]) -> Result<(), String> {
     })
 }
 
-fn apt_get() -> Command {
+pub(crate) fn apt_get() -> Command {
     let root = cfg!(unix)
         && Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
     let mut command = if root {
@@ -200,7 +200,7 @@ fn apt_get() -> Command {
     command
 }
 
-fn retried(mut attempt: impl FnMut() -> Result<(), String>) -> Result<(), String> {
+pub(crate) fn retried(mut attempt: impl FnMut() -> Result<(), String>) -> Result<(), String> {
     let mut outcome = attempt();
     for number in 2..=ATTEMPTS {
         let Err(message) = &outcome else { break };

@@ -32,7 +32,7 @@ pub(crate) fn test(root: &Path, install: bool, filter: &[String]) -> Result<(), 
     let skips = fresh_folder(&cargo.target().join("skipped-tests"))?;
     table.step("tests", || tests(&cargo, root, ci, &skips, filter));
 
-    print_skipped(&skips);
+    print_skipped(&skips, "`cargo xtask install` brings the peers");
     table.print();
     table.outcome()
 }
@@ -102,8 +102,12 @@ impl Cargo<'_> {
     }
 
     fn target(&self) -> PathBuf {
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+        target_folder(self.root)
     }
+}
+
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 fn finish(command: &mut Command) -> Result<(), String> {
@@ -116,13 +120,13 @@ fn finish(command: &mut Command) -> Result<(), String> {
 
 /// Each skipped test leaves a file there, named for the test and holding the reason: the
 /// runner hides what a passing test prints, and a skip that nobody sees is a lie.
-fn fresh_folder(folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn fresh_folder(folder: &Path) -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     Ok(folder.to_path_buf())
 }
 
-fn print_skipped(folder: &Path) {
+pub(crate) fn print_skipped(folder: &Path, why: &str) {
     let mut skipped: Vec<(String, String)> = fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -136,7 +140,7 @@ fn print_skipped(folder: &Path) {
         return;
     }
     skipped.sort();
-    println!("\n{} tests were skipped (`cargo xtask install` brings the peers):", skipped.len());
+    println!("\n{} tests were skipped ({why}):", skipped.len());
     for (test, reason) in skipped {
         println!("  {test}: {}", reason.trim());
     }
@@ -144,12 +148,17 @@ fn print_skipped(folder: &Path) {
 
 /// What ran, how it ended and how long it took.
 #[derive(Default)]
-struct Table {
+pub(crate) struct Table {
     rows: Vec<(&'static str, Result<(), String>, Duration)>,
 }
 
 impl Table {
-    fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<(), String>) {
+    /// Runs a step and says how it ended; `false`: it failed.
+    pub(crate) fn step(
+        &mut self,
+        name: &'static str,
+        run: impl FnOnce() -> Result<(), String>,
+    ) -> bool {
         println!("\n=== {name}");
         let start = Instant::now();
         let outcome = run();
@@ -158,10 +167,12 @@ impl Table {
             Ok(()) => println!("=== {name}: ok, {}", seconds(took)),
             Err(message) => println!("=== {name}: FAILED, {}\n{message}", seconds(took)),
         }
+        let ok = outcome.is_ok();
         self.rows.push((name, outcome, took));
+        ok
     }
 
-    fn print(&self) {
+    pub(crate) fn print(&self) {
         println!();
         for (name, outcome, took) in &self.rows {
             let word = if outcome.is_ok() { "ok" } else { "FAILED" };
@@ -170,7 +181,7 @@ impl Table {
         println!("{:<24} {:>9}", "total", seconds(self.rows.iter().map(|row| row.2).sum()));
     }
 
-    fn outcome(self) -> Result<(), String> {
+    pub(crate) fn outcome(self) -> Result<(), String> {
         let failed: Vec<&str> =
             self.rows.iter().filter(|row| row.1.is_err()).map(|row| row.0).collect();
         if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
