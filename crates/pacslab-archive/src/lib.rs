@@ -5,6 +5,7 @@
 
 mod archive;
 mod buffers;
+mod caller;
 pub mod events;
 pub mod header;
 pub mod ingest;
@@ -12,6 +13,7 @@ pub mod peers;
 pub mod send;
 
 pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
+pub use caller::{CallError, Caller, Retrieved};
 pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
 pub use peers::{Allow, BadPeer, Peer, Peers};

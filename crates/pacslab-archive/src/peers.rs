@@ -94,11 +94,18 @@ pub enum BadPeer {
     Manufacturer { name: String, found: String },
 }
 
-/// What Orthanc knows, and what it knew once and now takes for `Generic`.
 const MANUFACTURERS: [&str; 5] =
     ["Generic", "GenericNoWildcardInDates", "GenericNoUniversalWildcard", "Vitrea", "GE"];
-const ONCE_MANUFACTURERS: [&str; 7] =
-    ["AgfaImpax", "ClearCanvas", "Dcm4Chee", "EFilm2", "MedInria", "StoreScp", "SyngoVia"];
+
+/// What Orthanc knew by name once, and as what it takes it now.
+const ONCE: [(&str, &str); 6] = [
+    ("AgfaImpax", "GenericNoWildcardInDates"),
+    ("ClearCanvas", "Generic"),
+    ("Dcm4Chee", "Generic"),
+    ("EFilm2", "Generic"),
+    ("MedInria", "Generic"),
+    ("SyngoVia", "GenericNoWildcardInDates"),
+];
 
 impl Peer {
     /// A peer that may do everything.
@@ -247,11 +254,9 @@ fn port_number(name: &str, value: &Value) -> Result<u16, BadPeer> {
 
 fn manufacturer(name: &str, value: &Value) -> Result<String, BadPeer> {
     let found = text(name, "Manufacturer", value)?;
-    if MANUFACTURERS.contains(&found) {
-        return Ok(found.to_owned());
-    }
-    match ONCE_MANUFACTURERS.contains(&found) {
-        true => Ok(MANUFACTURERS[0].to_owned()),
+    let now = ONCE.iter().find(|(once, _)| *once == found).map_or(found, |(_, now)| now);
+    match MANUFACTURERS.contains(&now) {
+        true => Ok(now.to_owned()),
         false => Err(BadPeer::Manufacturer { name: name.to_owned(), found: found.to_owned() }),
     }
 }
@@ -408,7 +413,7 @@ mod tests {
         .unwrap();
         assert!(!long.allow.find && !long.allow.n_action && long.allow.event_report);
         assert_eq!((long.port, long.timeout, long.tls), (104, 7, true));
-        assert_eq!(long.manufacturer, "Generic");
+        assert_eq!(long.manufacturer, "GenericNoWildcardInDates");
         assert_eq!(read(long.to_orthanc()).unwrap(), long);
         assert_eq!(read(short.to_orthanc()).unwrap(), short);
     }
