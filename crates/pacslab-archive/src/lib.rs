@@ -1,7 +1,7 @@
 //! The PACS proper, without listeners: ingest, query, retrieve.
 //!
 //! New instances enter by [`ingest`] only; every question is a `model::Query`; what leaves is
-//! read by [`Archive::object`] and sent by [`send`].
+//! read by [`Archive::object`], or read ahead by [`outgoing`] and sent by [`send`].
 
 mod archive;
 mod buffers;
@@ -9,6 +9,7 @@ mod caller;
 pub mod events;
 pub mod header;
 pub mod ingest;
+pub mod outgoing;
 pub mod peers;
 pub mod send;
 
@@ -16,6 +17,7 @@ pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
 pub use caller::{CallError, Caller, Retrieved};
 pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
+pub use outgoing::Outgoing;
 pub use peers::{Allow, BadPeer, Peer, Peers};
 pub use send::{Delivered, Delivery, Tally};
 

@@ -5,19 +5,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pacslab_dicom::{TransferSyntax, encode, parse};
+use pacslab_dicom::TransferSyntax;
+use pacslab_dimse::context::MAX_CONTEXTS;
 use pacslab_dimse::message::MoveOriginator;
 use pacslab_dimse::pdu::ProposedContext;
+use pacslab_dimse::service::get::{Failed, Object};
 use pacslab_dimse::service::store::StoreRequest;
 use pacslab_dimse::{Association, Remote, Requestor, Status};
 use pacslab_model::{Direction, Event, Identifiers, Outcome, Uid, uids};
 use pacslab_store::Stored;
 
-use crate::archive::{Archive, syntax_of};
+use crate::archive::Archive;
 use crate::events;
-
-/// The most presentation contexts of one association.
-const CONTEXTS: usize = 128;
+use crate::outgoing::Outgoing;
 
 /// Instances on their way to one destination, one sub-operation at a time.
 #[derive(Debug)]
@@ -36,7 +36,9 @@ pub struct Delivery {
 #[derive(Debug)]
 struct Batch {
     contexts: Vec<ProposedContext>,
-    instances: VecDeque<Stored>,
+    instances: Outgoing,
+    /// Nobody answered: why the rest is not tried one by one.
+    unreachable: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -68,12 +70,17 @@ impl Delivery {
         instances: Vec<Stored>,
         originator: Option<MoveOriginator>,
     ) -> Self {
+        let batch = |(contexts, instances)| Batch {
+            contexts,
+            instances: Outgoing::new(archive.clone(), instances),
+            unreachable: None,
+        };
         Self {
+            batches: batches(instances).into_iter().map(batch).collect(),
             archive,
             requestor,
             remote,
             originator,
-            batches: batches(instances),
             association: None,
             tally: Tally::default(),
             begun: Instant::now(),
@@ -83,18 +90,14 @@ impl Delivery {
     /// Performs the next sub-operation; `None` when there are no more.
     pub async fn next(&mut self) -> Option<Delivered> {
         loop {
-            let batch = self.batches.front_mut()?;
-            match batch.instances.pop_front() {
-                None => {
-                    self.batches.pop_front();
-                    self.release().await;
-                }
-                Some(stored) => {
-                    let delivered = self.deliver(&stored).await;
-                    self.count(&delivered);
-                    return Some(delivered);
-                }
+            if self.batches.front()?.instances.is_empty() {
+                self.batches.pop_front();
+                self.release().await;
+                continue;
             }
+            let delivered = self.deliver().await?;
+            self.count(&delivered);
+            return Some(delivered);
         }
     }
 
@@ -121,48 +124,55 @@ impl Delivery {
         self.tally
     }
 
-    async fn deliver(&mut self, stored: &Stored) -> Delivered {
-        let failed =
-            |why: String| Delivered::Failed { sop_instance: stored.sop_instance.clone(), why };
-        if self.association.is_none()
-            && let Err(why) = self.open().await
-        {
-            return failed(why);
+    /// The next instance of the batch at hand.
+    async fn deliver(&mut self) -> Option<Delivered> {
+        if let Err(why) = self.open().await {
+            let sop_instance = self.batches.front_mut()?.instances.skip()?.sop_instance;
+            return Some(Delivered::Failed { sop_instance, why });
         }
-        let object = match self.archive.object(stored).await {
+        let association = self.association.as_mut()?;
+        let contexts = association.agreed().clone();
+        let object = match self.batches.front_mut()?.instances.next(&contexts).await? {
             Ok(object) => object,
-            Err(error) => return failed(error.to_string()),
+            Err(Failed { sop_instance, why }) => {
+                return Some(Delivered::Failed { sop_instance, why });
+            }
         };
-        let Some(association) = &mut self.association else {
-            return failed("the association was lost".into());
-        };
-        let (syntax, recoded) = match fit(association, stored, object.dataset()) {
-            Ok(fitting) => fitting,
-            Err(why) => return failed(why),
-        };
-        let data = recoded.as_deref().unwrap_or(object.dataset());
-        let mut request = StoreRequest::new(&stored.sop_class, &stored.sop_instance, &syntax, data);
+        let Object { sop_class, sop_instance, transfer_syntax, data } = object;
+        let mut request = StoreRequest::new(&sop_class, &sop_instance, &transfer_syntax, &data);
         request.originator = self.originator.clone();
-        match association.store(request).await {
+        Some(match association.store(request).await {
             Ok(reply) if reply.status == Status::SUCCESS => Delivered::Completed,
-            Ok(reply) if reply.status.is_done() => Delivered::Warning(stored.sop_instance.clone()),
-            Ok(reply) => failed(format!("{} answered {reply}", self.remote)),
+            Ok(reply) if reply.status.is_done() => Delivered::Warning(sop_instance),
+            Ok(reply) => {
+                let why = format!("{} answered {reply}", self.remote);
+                Delivered::Failed { sop_instance, why }
+            }
             Err(error) => {
                 // the next one gets an association of its own
                 self.association = None;
-                failed(error.to_string())
+                Delivered::Failed { sop_instance, why: error.to_string() }
             }
-        }
+        })
     }
 
     async fn open(&mut self) -> Result<(), String> {
         let Some(batch) = self.batches.front_mut() else { return Ok(()) };
+        if self.association.is_some() {
+            return Ok(());
+        }
+        if let Some(why) = &batch.unreachable {
+            return Err(why.clone());
+        }
         match Association::connect(&self.requestor, &self.remote, batch.contexts.clone()).await {
             Ok(association) => {
                 self.association = Some(association);
                 Ok(())
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                batch.unreachable = Some(error.to_string());
+                Err(error.to_string())
+            }
         }
     }
 
@@ -190,27 +200,27 @@ impl Delivery {
 }
 
 /// Groups instances so that the presentation contexts of a group fit one association.
-fn batches(instances: Vec<Stored>) -> VecDeque<Batch> {
+fn batches(instances: Vec<Stored>) -> Vec<(Vec<ProposedContext>, Vec<Stored>)> {
     let mut pairs: Vec<(Uid, Uid)> = Vec::new();
-    let mut batches: Vec<Batch> = Vec::new();
+    let mut batches: Vec<(Vec<ProposedContext>, Vec<Stored>)> = Vec::new();
     for stored in instances {
         let pair = (stored.sop_class.clone(), stored.transfer_syntax.clone());
         let at = match pairs.iter().position(|known| *known == pair) {
             Some(at) => at,
             None => {
-                if pairs.len().is_multiple_of(CONTEXTS) {
-                    batches.push(Batch { contexts: Vec::new(), instances: VecDeque::new() });
+                if pairs.len().is_multiple_of(MAX_CONTEXTS) {
+                    batches.push(Default::default());
                 }
-                if let Some(batch) = batches.last_mut() {
-                    batch.contexts.push(proposal(batch.contexts.len(), &pair));
+                if let Some((contexts, _)) = batches.last_mut() {
+                    contexts.push(proposal(contexts.len(), &pair));
                 }
                 pairs.push(pair);
                 pairs.len() - 1
             }
         };
-        batches[at / CONTEXTS].instances.push_back(stored);
+        batches[at / MAX_CONTEXTS].1.push(stored);
     }
-    batches.into()
+    batches
 }
 
 /// The stored syntax first; where it is uncompressed, the two that everybody has as well.
@@ -224,30 +234,4 @@ fn proposal(at: usize, (class, syntax): &(Uid, Uid)) -> ProposedContext {
         }
     }
     ProposedContext { id: (2 * at + 1) as u8, abstract_syntax: class.clone(), transfer_syntaxes }
-}
-
-/// The syntax to send in, and the data set in it where that is not the stored one.
-fn fit(
-    association: &Association,
-    stored: &Stored,
-    dataset: &[u8],
-) -> Result<(Uid, Option<Vec<u8>>), String> {
-    let (class, own) = (stored.sop_class.as_str(), stored.transfer_syntax.as_str());
-    if association.context_for(class, Some(own)).is_ok() {
-        return Ok((stored.transfer_syntax.clone(), None));
-    }
-    let from = syntax_of(stored);
-    let other = [uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE]
-        .into_iter()
-        .find(|uid| association.context_for(class, Some(uid)).is_ok());
-    match other {
-        Some(uid) if !from.is_encapsulated() => {
-            let tree = parse(dataset, &from).map_err(|error| error.to_string())?;
-            Ok((Uid::from(uid), Some(encode(&tree, &TransferSyntax::from_uid(uid)))))
-        }
-        _ => match association.context_for(class, Some(own)) {
-            Err(error) => Err(error.to_string()),
-            Ok(_) => Err("no presentation context".into()),
-        },
-    }
 }

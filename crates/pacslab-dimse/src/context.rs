@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pacslab_model::{Uid, uids};
 
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
+use crate::fsm::Role;
 use crate::pdu::{AssociateAc, ContextOutcome, ProposedContext, RoleSelection};
 
 /// A presentation context that both sides accepted.
@@ -37,6 +38,26 @@ impl Proposal {
             abstract_syntax: abstract_syntax.into(),
             transfer_syntaxes: syntaxes.map(Uid::from).to_vec(),
         }])
+    }
+}
+
+impl Proposal {
+    /// What a C-GET needs: a context for the request, and the contexts of `storage`, of each of
+    /// whose SOP classes we want to be SCP. More than 127 need several associations.
+    pub fn to_get(model: &str, storage: &[(Uid, Vec<Uid>)]) -> Self {
+        let mut proposal = Self::of(model);
+        for (at, (class, syntaxes)) in storage.iter().enumerate() {
+            proposal.contexts.push(ProposedContext {
+                id: (2 * at + 3) as u8,
+                abstract_syntax: class.clone(),
+                transfer_syntaxes: syntaxes.clone(),
+            });
+            if proposal.roles.iter().all(|roles| roles.sop_class != *class) {
+                let sop_class = class.clone();
+                proposal.roles.push(RoleSelection { sop_class, scu: false, scp: true });
+            }
+        }
+        proposal
     }
 }
 
@@ -73,17 +94,26 @@ where
         .collect()
 }
 
-/// The contexts of an association, seen by its requestor or its acceptor.
-#[derive(Debug, Default)]
-pub(crate) struct Contexts {
+/// The contexts of an association and the roles on them, seen by its requestor or its acceptor.
+#[derive(Debug)]
+pub struct Contexts {
+    /// Ours in the association.
+    role: Role,
+    roles: Vec<RoleSelection>,
     accepted: Vec<Arc<Context>>,
     refused: Vec<(Uid, ContextOutcome)>,
     unanswered: Vec<Uid>,
 }
 
 impl Contexts {
-    pub(crate) fn new(proposed: &[ProposedContext], answer: &AssociateAc) -> Self {
-        let mut contexts = Self::default();
+    pub(crate) fn new(role: Role, proposed: &[ProposedContext], answer: &AssociateAc) -> Self {
+        let mut contexts = Self {
+            role,
+            roles: answer.user.roles.clone(),
+            accepted: Vec::new(),
+            refused: Vec::new(),
+            unanswered: Vec::new(),
+        };
         for proposal in proposed {
             let class = proposal.abstract_syntax.clone();
             match answer.contexts.iter().find(|result| result.id == proposal.id) {
@@ -114,7 +144,36 @@ impl Contexts {
         self.accepted.iter().find(|context| context.id == id)
     }
 
-    pub(crate) fn find(
+    /// The context for a request of ours with an abstract syntax, and with a transfer syntax if
+    /// one is needed.
+    ///
+    /// # Errors
+    /// The context was not accepted, or the peer has not the role of its SCP.
+    pub fn request(
+        &self,
+        abstract_syntax: &str,
+        transfer_syntax: Option<&str>,
+    ) -> Result<&Arc<Context>, Error> {
+        let found = self.find(abstract_syntax, transfer_syntax).and_then(|context| {
+            self.we_are_scu(abstract_syntax).then_some(context).ok_or(Refusal::Role)
+        });
+        found.map_err(|reason| Error::ContextRefused {
+            abstract_syntax: abstract_syntax.into(),
+            reason,
+        })
+    }
+
+    /// PS3.7 D.3.3.4: the requestor is SCU and the acceptor SCP unless both agreed on something
+    /// else for a SOP class.
+    fn we_are_scu(&self, sop_class: &str) -> bool {
+        let agreed = self.roles.iter().find(|roles| roles.sop_class.as_str() == sop_class);
+        match (self.role, agreed) {
+            (Role::Requestor, agreed) => agreed.is_none_or(|roles| roles.scu),
+            (Role::Acceptor, agreed) => agreed.is_some_and(|roles| roles.scp),
+        }
+    }
+
+    fn find(
         &self,
         abstract_syntax: &str,
         transfer_syntax: Option<&str>,
@@ -145,6 +204,29 @@ impl Contexts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_acceptor_requests_only_where_the_requestor_is_scp() {
+        let proposed = choose_contexts([("1.2", "1.3"), ("1.4", "1.3")]).concat();
+        let accepted = |context: &ProposedContext| crate::pdu::ContextResult {
+            id: context.id,
+            result: ContextOutcome::Accepted,
+            transfer_syntax: "1.3".into(),
+        };
+        let mut answer = AssociateAc {
+            protocol_version: 1,
+            called: "PACS".into(),
+            calling: "WS".into(),
+            application_context: uids::APPLICATION_CONTEXT.into(),
+            contexts: proposed.iter().map(accepted).collect(),
+            user: crate::pdu::UserInformation::default(),
+        };
+        answer.user.roles = vec![RoleSelection { sop_class: "1.2".into(), scu: false, scp: true }];
+        let may =
+            |role, class| Contexts::new(role, &proposed, &answer).request(class, None).is_ok();
+        assert!(may(Role::Acceptor, "1.2") && !may(Role::Acceptor, "1.4"));
+        assert!(!may(Role::Requestor, "1.2") && may(Role::Requestor, "1.4"));
+    }
 
     #[test]
     fn pairs_are_proposed_once_and_split_over_associations() {

@@ -59,6 +59,8 @@ pub enum Refusal {
 }
 
 impl std::fmt::Display for Refusal {
+    /// Accepted, but the peer is not its SCP.
+    Role,
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Answered(outcome) => write!(f, "{outcome}"),
@@ -70,6 +72,7 @@ impl std::fmt::Display for Refusal {
             Self::Unanswered => f.write_str("it gave no answer to this presentation context"),
         }
     }
+            Self::Role => f.write_str("SCP role not negotiated (role selection)"),
 }
 
 /// `CT Image Storage (1.2.840…)`, or the bare UID.

@@ -21,7 +21,7 @@ mod wire;
 
 pub use association::{Association, AssociationInfo, Data, Timeouts};
 pub use connect::{Remote, Requestor};
-pub use context::{Context, Proposal, choose_contexts};
+pub use context::{Context, Contexts, Proposal, choose_contexts};
 pub use error::{Error, Refusal};
 pub use negotiate::{Acceptance, Acceptor, Decision, Offer, Roles, Syntaxes, negotiate};
 pub use server::{BoxFuture, Handler, ServerConfig, ServerLimits, refuse, serve};

@@ -1,5 +1,5 @@
 //! Identifiers of query/retrieve: data set to question, and row to answer.
-//! PS3.4 C.4.1.1.3 (C-FIND), C.4.2.1.4 (C-MOVE), C.6 (information models).
+//! PS3.4 C.4.1.1.3 (C-FIND), C.4.2.1.4 (C-MOVE), C.4.3.1.3 (C-GET), C.6 (information models).
 
 use pacslab_archive::{Row, Scope};
 use pacslab_dicom::{Dataset, Element, Value, dict, query_keys};
@@ -108,7 +108,7 @@ fn numbers(vr: Vr, text: &str) -> Vec<u8> {
     }
 }
 
-/// What a C-MOVE identifier selects. PS3.4 C.4.2.1.4.1: the unique keys of the level and above;
+/// What a C-MOVE or C-GET identifier selects. PS3.4 C.4.2.1.4.1, C.4.3.1.3.1: the unique keys of the level and above;
 /// a UID may be a list.
 ///
 /// # Errors

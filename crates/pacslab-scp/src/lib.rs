@@ -7,6 +7,7 @@ pub mod conformance;
 mod door;
 mod find_study;
 mod find_worklist;
+mod get;
 mod identifier;
 mod move_;
 mod services;

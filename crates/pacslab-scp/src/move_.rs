@@ -75,7 +75,9 @@ impl MoveTask for Task {
             Some(match self.delivery.next().await? {
                 Delivered::Completed => SubOperation::Completed,
                 Delivered::Warning(uid) => SubOperation::Warning(uid),
-                Delivered::Failed { sop_instance, .. } => SubOperation::Failed(sop_instance),
+                Delivered::Failed { sop_instance, why } => {
+                    SubOperation::Failed(move_::Failed { sop_instance, why })
+                }
             })
         })
     }

@@ -12,7 +12,7 @@ use pacslab_model::{Uid, uids};
 
 use crate::door::Door;
 use crate::identifier::Root;
-use crate::{find_study, find_worklist, move_, store, verification};
+use crate::{find_study, find_worklist, get, move_, store, verification};
 
 /// One DIMSE service as SCP.
 #[derive(Clone, Copy)]
@@ -125,6 +125,26 @@ pub static SERVICES: &[Service] = &[
         offer: Offer::SERVICE,
         perform: |door, association, context, request| {
             Box::pin(move_::perform(Root::Study, door, association, context, request))
+        },
+    },
+    Service {
+        name: "Patient Root Retrieve (GET)",
+        abstract_syntax: AbstractSyntax::Uid(uids::PATIENT_ROOT_GET),
+        command: Field::Get,
+        section: "PS3.4 C.6.1",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(get::perform(Root::Patient, door, association, context, request))
+        },
+    },
+    Service {
+        name: "Study Root Retrieve (GET)",
+        abstract_syntax: AbstractSyntax::Uid(uids::STUDY_ROOT_GET),
+        command: Field::Get,
+        section: "PS3.4 C.6.2",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(get::perform(Root::Study, door, association, context, request))
         },
     },
     Service {

@@ -228,7 +228,7 @@ impl StoreHandler for ImplicitReceiver {
 }
 
 /// What the embedded PACS has to offer.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 9] = [
     uids::VERIFICATION,
     CT,
     uids::PATIENT_ROOT_FIND,
@@ -236,6 +236,8 @@ const EXPECTED: [&str; 7] = [
     uids::PATIENT_ROOT_MOVE,
     uids::STUDY_ROOT_MOVE,
     uids::MODALITY_WORKLIST_FIND,
+    uids::PATIENT_ROOT_GET,
+    uids::STUDY_ROOT_GET,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,6 +322,87 @@ async fn every_service_performs_its_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requestor_gets_objects_as_they_are_or_recoded() {
+    let lab = lab().await;
+    for (study, number) in [("1.2", 1), ("1.2", 2), ("1.3", 1)] {
+        assert_eq!(lab.store(study, number, "DOE^JANE").await.status, Status::SUCCESS);
+    }
+    for (model, level, (key, vr), value, syntax, sops) in [
+        (
+            uids::STUDY_ROOT_GET,
+            "STUDY",
+            (tags::STUDY_INSTANCE_UID, Vr::UI),
+            "1.2",
+            TransferSyntax::ExplicitLe,
+            &["1.2.1.1", "1.2.1.2"][..],
+        ),
+        (
+            uids::PATIENT_ROOT_GET,
+            "PATIENT",
+            (tags::PATIENT_ID, Vr::LO),
+            "P1.3",
+            TransferSyntax::ImplicitLe,
+            &["1.3.1.1"][..],
+        ),
+    ] {
+        let sink = ImplicitReceiver(Objects::default());
+        let storage = [(Uid::from(CT), vec![Uid::from(syntax.uid())])];
+        let proposal = Proposal::to_get(model, &storage);
+        let mut association = Association::connect(&lab.us, &lab.remote, proposal).await.unwrap();
+        let identifier = Dataset::new()
+            .with_str(tags::QUERY_RETRIEVE_LEVEL, Vr::CS, level)
+            .with_str(key, vr, value);
+        let getting = association.get(model, &identifier, &sink).await.unwrap();
+        let (reply, counts, _) = getting.finish().await.unwrap();
+        association.release().await.unwrap();
+        assert_eq!((reply.status, usize::from(counts.completed)), (Status::SUCCESS, sops.len()));
+        let received = sink.0.lock().unwrap();
+        let got: Vec<&str> = received.iter().map(|(sop, ..)| sop.as_str()).collect();
+        assert_eq!(got, sops);
+        for (_, as_sent, bytes) in received.iter() {
+            assert_eq!(as_sent.as_str(), syntax.uid());
+            assert_eq!(pacslab_dicom::parse(bytes, &syntax).unwrap().str(tags::MODALITY), "CT");
+        }
+    }
+}
+
+/// The reason stands in the answer and, whole, in the event.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_requestor_does_not_take_is_explained() {
+    let lab = lab().await;
+    lab.store("1.2", 1, "DOE^JANE").await;
+    let study = Dataset::new().with_str(tags::QUERY_RETRIEVE_LEVEL, Vr::CS, "STUDY").with_str(
+        tags::STUDY_INSTANCE_UID,
+        Vr::UI,
+        "1.2",
+    );
+    let model = uids::STUDY_ROOT_GET;
+    let explicit = vec![Uid::from(uids::EXPLICIT_VR_LE)];
+    let jpeg = vec![Uid::from("1.2.840.10008.1.2.4.50")];
+    let mut no_roles = Proposal::to_get(model, &[(Uid::from(CT), explicit)]);
+    no_roles.roles.clear();
+    let only_jpeg = Proposal::to_get(model, &[(Uid::from(CT), jpeg)]);
+    let nothing = Proposal::to_get(model, &[]);
+    for (proposal, said) in [
+        (no_roles, "CT Image Storage: SCP role not negotiated (role selection)"),
+        (only_jpeg, "CT Image Storage: Explicit VR Little Endian"),
+        (nothing, "CT Image Storage: it was not proposed on this association"),
+    ] {
+        let sink = ImplicitReceiver(Objects::default());
+        let mut association = Association::connect(&lab.us, &lab.remote, proposal).await.unwrap();
+        let getting = association.get(model, &study, &sink).await.unwrap();
+        let (reply, _, failed) = getting.finish().await.unwrap();
+        association.release().await.unwrap();
+        assert_eq!(reply.status, Status::CANNOT_PERFORM_SUBOPERATIONS);
+        assert!(reply.comment.as_ref().unwrap().starts_with(said), "{reply}");
+        assert_eq!(failed, [Uid::from("1.2.1.1")]);
+        let told = wait_for(&lab, 1, |event| event.kind == "dimse.get").await;
+        assert!(told[0].message.contains(said), "{}", told[0].message);
+        assert_eq!(told[0].ids.study_uid, "1.2");
+    }
+}
+
 async fn a_worklist_query_without_matches_is_explained() {
     let lab = lab().await;
     lab.schedule("ACC1001", "CT1");

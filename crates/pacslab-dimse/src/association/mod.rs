@@ -24,6 +24,7 @@ use crate::pdu::{Abort, AssociateAc, AssociateRq, Pdu, Pdv, RoleSelection, UserI
 use crate::status::StatusReply;
 use crate::wire::{Incoming, Wire};
 
+pub(crate) use receive::Heard;
 pub use receive::TooLong;
 
 /// How long an association waits for what.
@@ -129,7 +130,7 @@ impl std::fmt::Debug for Data<'_> {
 pub struct Association {
     wire: Wire,
     info: Arc<AssociationInfo>,
-    contexts: Contexts,
+    contexts: Arc<Contexts>,
     timeouts: Timeouts,
     journal: Journal,
     /// Bytes of a message in one P-DATA-TF to the peer.
@@ -162,7 +163,7 @@ impl Association {
         telling: Telling,
     ) -> Self {
         let info = Arc::new(info);
-        let contexts = Contexts::new(&rq.contexts, ac);
+        let contexts = Arc::new(Contexts::new(info.role, &rq.contexts, ac));
         let journal = Journal::begin(
             telling.emit,
             telling.clock,
@@ -199,15 +200,18 @@ impl Association {
         self.contexts.accepted()
     }
 
-    /// The context for an abstract syntax, and for a transfer syntax if one is needed.
+    /// The contexts and roles as a value of their own, for those who choose what to send.
+    pub fn agreed(&self) -> &Arc<Contexts> {
+        &self.contexts
+    }
+
+    /// The context for a request of ours: [`Contexts::request`].
     pub fn context_for(
         &self,
         abstract_syntax: &str,
         transfer_syntax: Option<&str>,
     ) -> Result<Arc<Context>, Error> {
-        self.contexts.find(abstract_syntax, transfer_syntax).cloned().map_err(|reason| {
-            Error::ContextRefused { abstract_syntax: abstract_syntax.into(), reason }
-        })
+        self.contexts.request(abstract_syntax, transfer_syntax).cloned()
     }
 
     /// An id for the next request; never 0.

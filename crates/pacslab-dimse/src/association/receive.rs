@@ -9,7 +9,7 @@ use super::Association;
 use crate::context::Context;
 use crate::error::Error;
 use crate::events::kinds;
-use crate::message::{self, Command, MAX_COMMAND, Response};
+use crate::message::{self, Command, MAX_COMMAND, Request, Response};
 use crate::pdu::{Abort, Pdv};
 use crate::wire::Incoming;
 
@@ -17,6 +17,17 @@ use crate::wire::Incoming;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooLong {
     pub limit: usize,
+}
+
+/// What a peer may say while a response is due.
+pub(crate) enum Heard {
+    Response(Response),
+    /// In a C-GET of ours, its sub-operations.
+    Request(Arc<Context>, Request),
+    /// In a sub-operation of a C-GET of the peer's.
+    Cancel(u16),
+    /// And it was answered.
+    Release,
 }
 
 impl Association {
@@ -80,51 +91,62 @@ impl Association {
         message_id: u16,
         during: &'static str,
     ) -> Result<Response, Error> {
+        match self.heard(message_id, during).await? {
+            Heard::Response(response) => Ok(response),
+            other => Err(self.unexpected(other, during).await),
+        }
+    }
+
+    /// What the peer says next while a response to a request of ours is due.
+    pub(crate) async fn heard(
+        &mut self,
+        message_id: u16,
+        during: &'static str,
+    ) -> Result<Heard, Error> {
         let deadline = Instant::now() + self.timeouts.response;
         loop {
-            let command = self.command(during, self.timeouts.response).await?;
-            // what comes late for a request that was let go of
-            if let Some((_, Command::Response(late))) = &command
-                && late.message_id != message_id
-                && self.abandoned.contains(&late.message_id)
-                && Instant::now() < deadline
-            {
-                if !late.reply.status.is_pending() {
-                    self.abandoned.retain(|id| *id != late.message_id);
+            return Ok(match self.command(during, self.timeouts.response).await? {
+                // what comes late for a request that was let go of
+                Some((_, Command::Response(late)))
+                    if late.message_id != message_id
+                        && self.abandoned.contains(&late.message_id)
+                        && Instant::now() < deadline =>
+                {
+                    if !late.reply.status.is_pending() {
+                        self.abandoned.retain(|id| *id != late.message_id);
+                    }
+                    continue;
                 }
-                continue;
-            }
-            return self.expected(command, message_id, during).await;
+                Some((_, Command::Response(response))) if response.message_id != message_id => {
+                    let what = format!(
+                        "a response to message {} instead of {message_id}",
+                        response.message_id
+                    );
+                    return Err(self.protocol(&what, during).await);
+                }
+                Some((_, Command::Response(response))) => Heard::Response(response),
+                Some((context, Command::Request(request))) => Heard::Request(context, request),
+                Some((_, Command::Cancel { message_id })) => Heard::Cancel(message_id),
+                None => Heard::Release,
+            });
         }
+    }
+
+    /// The error about something that has no place while a response is due.
+    pub(crate) async fn unexpected(&mut self, heard: Heard, during: &'static str) -> Error {
+        let what = match heard {
+            Heard::Response(response) => format!("a response to message {}", response.message_id),
+            Heard::Request(_, request) => format!("a {} request", request.operation.field()),
+            Heard::Cancel(_) => "a C-CANCEL".into(),
+            // the association ended in good order: there is nothing to abort
+            Heard::Release => return Error::Protocol { what: "an A-RELEASE-RQ".into(), during },
+        };
+        self.protocol(&what, during).await
     }
 
     /// Forgets a request: its responses are skipped when they come.
     pub(crate) fn abandon(&mut self, message_id: u16) {
         self.abandoned.push(message_id);
-    }
-
-    async fn expected(
-        &mut self,
-        command: Option<(Arc<Context>, Command)>,
-        message_id: u16,
-        during: &'static str,
-    ) -> Result<Response, Error> {
-        match command {
-            Some((_, Command::Response(response))) if response.message_id == message_id => {
-                Ok(response)
-            }
-            Some((_, Command::Response(other))) => {
-                let what =
-                    format!("a response to message {} instead of {message_id}", other.message_id);
-                Err(self.protocol(&what, during).await)
-            }
-            Some((_, Command::Request(request))) => {
-                let what = format!("a {} request", request.operation.field());
-                Err(self.protocol(&what, during).await)
-            }
-            Some((_, Command::Cancel { .. })) => Err(self.protocol("a C-CANCEL", during).await),
-            None => Err(Error::Protocol { what: "an A-RELEASE-RQ".into(), during }),
-        }
     }
 
     async fn command(

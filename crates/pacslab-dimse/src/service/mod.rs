@@ -5,7 +5,9 @@
 //! asks for: pending responses, C-CANCEL, counters, final status.
 
 pub mod find;
+pub mod get;
 pub mod move_;
+mod retrieve;
 pub mod store;
 pub mod verification;
 
@@ -112,6 +114,11 @@ impl<'a> Exchange<'a> {
     /// The next response and its data set.
     async fn next(&mut self) -> Result<(Response, Option<Dataset>), Error> {
         let response = self.association.response(self.message_id, self.during).await?;
+        self.read(response).await
+    }
+
+    /// Reads the data set of a response.
+    async fn read(&mut self, response: Response) -> Result<(Response, Option<Dataset>), Error> {
         self.ended = !response.reply.status.is_pending();
         if !response.has_data {
             return Ok((response, None));

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pacslab_dicom::{Dataset, TransferSyntax};
-use pacslab_model::{Uid, Vr, tags};
+use pacslab_dicom::Dataset;
+use pacslab_model::Uid;
 
-use super::{Exchange, identifiers, read_identifier};
+use super::retrieve::{Progress, Retrieve, arrived, failed_uids};
+use super::{Exchange, read_identifier};
 use crate::association::{Association, AssociationInfo};
 use crate::context::Context;
 use crate::error::{Error, named};
@@ -17,6 +18,8 @@ use crate::events::Told;
 use crate::message::{Field, Operation, Priority, Request, SubOperations};
 use crate::server::BoxFuture;
 use crate::status::{Status, StatusReply};
+
+pub use super::retrieve::{Failed, SubOperation};
 
 /// Begins retrieves: implemented by the door.
 pub trait MoveHandler: Send + Sync {
@@ -50,82 +53,6 @@ pub trait MoveTask: Send {
     }
 }
 
-/// What came of a sub-operation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SubOperation {
-    Completed,
-    /// The object arrived, and the receiver has something to say about it.
-    Warning(Uid),
-    Failed(Uid),
-    /// The rest cannot be performed: the receiver cannot be reached, say.
-    Stop {
-        reply: StatusReply,
-        not_sent: Vec<Uid>,
-    },
-}
-
-/// The longest list of failed instances that is answered.
-const MAX_FAILED: usize = 8192;
-
-/// How far a retrieve has come.
-#[derive(Default)]
-struct Progress {
-    total: usize,
-    completed: usize,
-    warning: usize,
-    failed: usize,
-    uids: Vec<Uid>,
-}
-
-impl Progress {
-    fn count(&mut self, outcome: &SubOperation) {
-        match outcome {
-            SubOperation::Completed => self.completed += 1,
-            SubOperation::Warning(_) => self.warning += 1,
-            SubOperation::Failed(uid) => self.fail(std::slice::from_ref(uid)),
-            SubOperation::Stop { not_sent, .. } => self.fail(not_sent),
-        }
-    }
-
-    fn fail(&mut self, uids: &[Uid]) {
-        self.failed += uids.len();
-        let room = MAX_FAILED.saturating_sub(self.uids.len());
-        self.uids.extend(uids.iter().take(room).cloned());
-    }
-
-    fn remaining(&self) -> usize {
-        self.total.saturating_sub(self.completed + self.warning + self.failed)
-    }
-
-    fn counts(&self, with_remaining: bool) -> SubOperations {
-        let number = |n: usize| n.min(u16::MAX.into()) as u16;
-        SubOperations {
-            remaining: with_remaining.then(|| number(self.remaining())),
-            completed: number(self.completed),
-            failed: number(self.failed),
-            warning: number(self.warning),
-        }
-    }
-
-    /// PS3.4 C.4.2.1.5: success only when nothing failed and nothing was warned of.
-    fn status(&self) -> Status {
-        match (self.failed + self.warning, self.completed + self.warning) {
-            (0, _) => Status::SUCCESS,
-            (_, 0) => Status::CANNOT_PERFORM_SUBOPERATIONS,
-            _ => Status::SUBOPERATIONS_WARNING,
-        }
-    }
-
-    /// Failed SOP Instance UID List, only with statuses that are neither success nor pending.
-    fn failed_list(&self, reply: &StatusReply) -> Option<Dataset> {
-        if self.uids.is_empty() || reply.status.is_success() {
-            return None;
-        }
-        let uids: Vec<&str> = self.uids.iter().map(Uid::as_str).collect();
-        Some(Dataset::new().with_str(tags::FAILED_SOP_INSTANCE_UID_LIST, Vr::UI, uids.join("\\")))
-    }
-}
-
 /// Performs one retrieve.
 pub async fn scp(
     association: &mut Association,
@@ -133,18 +60,14 @@ pub async fn scp(
     request: &Request,
     handler: &dyn MoveHandler,
 ) -> Result<(), Error> {
-    let begun = Instant::now();
-    let mut progress = Progress::default();
-    let mut ids = pacslab_model::Identifiers::default();
-    let mut raw: Option<Arc<[u8]>> = None;
+    let mut retrieve = Retrieve::begin();
     let Operation::Move { sop_class, priority, destination } = &request.operation else {
         return crate::server::refuse(association, context, request).await;
     };
     let reply = match read_identifier(association, context, request).await? {
         Err(reply) => reply,
         Ok((identifier, bytes)) => {
-            ids = identifiers(&identifier);
-            raw = Some(Arc::from(&bytes[..]));
+            retrieve.asked(&identifier, &bytes);
             let begin = MoveRequest {
                 association: association.info().clone(),
                 context: context.clone(),
@@ -154,31 +77,11 @@ pub async fn scp(
                 priority: *priority,
                 identifier,
             };
-            perform(association, context, request, handler, begin, &mut progress).await?
+            perform(association, context, request, handler, begin, &mut retrieve.progress).await?
         }
     };
-    let mut response = request.response(reply.clone());
-    let cancelled = reply.status == Status::CANCEL;
-    response.counts =
-        (progress.total > 0 || reply.status.is_success()).then(|| progress.counts(cancelled));
-    let syntax = TransferSyntax::from_uid(context.transfer_syntax.as_str());
-    let list = progress.failed_list(&reply).map(|list| pacslab_dicom::encode(&list, &syntax));
-    association.queue_response(context, response, list.as_deref());
-    association.flush().await?;
-    let summary = format!(
-        "to {destination}: {} of {} objects sent, {} failed",
-        progress.completed + progress.warning,
-        progress.total,
-        progress.failed
-    );
-    let mut told = Told::new(Field::Move, summary, &reply, begun.elapsed());
-    told.ids = ids;
-    told.raw = raw;
-    told.fields.push(("destination", destination.clone()));
-    told.fields.push(("completed", progress.completed.to_string()));
-    told.fields.push(("failed", progress.failed.to_string()));
-    association.tell(told);
-    Ok(())
+    let whom = (format!("to {destination}"), vec![("destination", destination.clone())]);
+    retrieve.conclude(association, context, request, reply, whom).await
 }
 
 /// Runs the sub-operations, sends the pending responses, gives the final status.
@@ -214,15 +117,13 @@ async fn perform(
                 }
             }
         };
-        let Some(outcome) = outcome else { break progress.status().into() };
+        let Some(outcome) = outcome else { break progress.reply() };
         progress.count(&outcome);
         if let SubOperation::Stop { reply, .. } = outcome {
             break reply;
         }
-        if progress.remaining() > 0 && !cancelled {
-            let mut response = request.response(Status::PENDING);
-            response.counts = Some(progress.counts(true));
-            association.queue_response(context, response, None);
+        if !cancelled {
+            progress.queue_pending(association, context, request);
             association.flush().await?;
         }
     };
@@ -276,14 +177,12 @@ impl Moving<'_> {
         if response.reply.status.is_pending() {
             return Ok(Some(self.counts));
         }
-        let failed = dataset.unwrap_or_default();
-        let failed = failed.str(tags::FAILED_SOP_INSTANCE_UID_LIST);
-        self.failed = failed.split('\\').filter(|uid| !uid.is_empty()).map(Uid::new).collect();
+        self.failed = failed_uids(dataset);
         let summary = format!(
             "{} to {}: {} objects sent, {} failed",
             named(&self.exchange.context.abstract_syntax),
             self.destination,
-            u32::from(self.counts.completed) + u32::from(self.counts.warning),
+            arrived(self.counts),
             self.counts.failed
         );
         let told = Told::new(Field::Move, summary, &response.reply, self.begun.elapsed());
@@ -317,25 +216,5 @@ impl Moving<'_> {
     /// What the peer says it could not send.
     pub fn failed(&self) -> &[Uid] {
         &self.failed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_final_status_follows_from_the_counts() {
-        for (completed, warning, failed, status) in [
-            (0, 0, 0, Status::SUCCESS),
-            (3, 0, 0, Status::SUCCESS),
-            (2, 1, 0, Status::SUBOPERATIONS_WARNING),
-            (2, 0, 1, Status::SUBOPERATIONS_WARNING),
-            (0, 0, 2, Status::CANNOT_PERFORM_SUBOPERATIONS),
-        ] {
-            let total = completed + warning + failed;
-            let progress = Progress { total, completed, warning, failed, uids: vec![] };
-            assert_eq!(progress.status(), status);
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use pacslab_model::Uid;
 
-use crate::association::{Association, AssociationInfo, Data};
+use crate::association::{Association, AssociationInfo, Data, Heard};
 use crate::context::Context;
 use crate::error::Error;
 use crate::message::{MoveOriginator, Operation, Priority, Request};
@@ -49,6 +49,18 @@ pub async fn scp(
     handler: &dyn StoreHandler,
 ) -> Result<(), Error> {
     let begun = Instant::now();
+    let (reply, bytes) = take(association, context, request, handler).await?;
+    association.tell_stored(bytes, begun, &reply);
+    Ok(())
+}
+
+/// Receives one object and answers it; gives the answer and the length of the data set.
+pub(super) async fn take(
+    association: &mut Association,
+    context: &Context,
+    request: &Request,
+    handler: &dyn StoreHandler,
+) -> Result<(StatusReply, u64), Error> {
     let mut bytes = 0;
     let reply = match receive(association, context, request, handler, &mut bytes).await? {
         Ok(sink) => sink.finish().await,
@@ -58,8 +70,7 @@ pub async fn scp(
         }
     };
     association.respond(context, request.response(reply.clone())).await?;
-    association.tell_stored(bytes, begun, &reply);
-    Ok(())
+    Ok((reply, bytes))
 }
 
 type Received = Result<Box<dyn StoreSink>, StatusReply>;
@@ -135,6 +146,36 @@ impl Association {
     /// Sends one object and waits for its answer.
     pub async fn store(&mut self, object: StoreRequest<'_>) -> Result<StatusReply, Error> {
         let begun = Instant::now();
+        let (message_id, bytes) = self.send_store(object).await?;
+        let response = self.response(message_id, ANSWER).await?;
+        self.skip_data().await?;
+        self.tell_stored(bytes, begun, &response.reply);
+        Ok(response.reply)
+    }
+
+    /// Sends one object as a sub-operation of the C-GET with the id `get`; tells as well whether
+    /// that was cancelled before the answer came.
+    pub(super) async fn store_for(
+        &mut self,
+        get: u16,
+        object: StoreRequest<'_>,
+    ) -> Result<(StatusReply, bool), Error> {
+        let (message_id, _) = self.send_store(object).await?;
+        let mut cancelled = false;
+        let response = loop {
+            match self.heard(message_id, ANSWER).await? {
+                Heard::Response(response) => break response,
+                // of something else: it came too late
+                Heard::Cancel(id) => cancelled |= id == get,
+                other => return Err(self.unexpected(other, ANSWER).await),
+            }
+        };
+        self.skip_data().await?;
+        Ok((response.reply, cancelled))
+    }
+
+    /// The id of the request and the length of the data set.
+    async fn send_store(&mut self, object: StoreRequest<'_>) -> Result<(u16, u64), Error> {
         let context =
             self.context_for(object.sop_class.as_str(), Some(object.transfer_syntax.as_str()))?;
         let message_id = self.next_message_id();
@@ -146,9 +187,8 @@ impl Association {
         };
         let request = Request { message_id, has_data: true, operation };
         let bytes = self.send_request(&context, request, object.data).await?;
-        let response = self.response(message_id, "waiting for the response to C-STORE").await?;
-        self.skip_data().await?;
-        self.tell_stored(bytes, begun, &response.reply);
-        Ok(response.reply)
+        Ok((message_id, bytes))
     }
 }
+
+const ANSWER: &str = "waiting for the response to C-STORE";

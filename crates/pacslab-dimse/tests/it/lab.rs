@@ -8,9 +8,10 @@ use std::time::Duration;
 use pacslab_dicom::{Dataset, dict};
 use pacslab_dimse::message::{Operation, Request};
 use pacslab_dimse::service::find::{FindHandler, FindRequest, FindResults};
-use pacslab_dimse::service::move_::{MoveHandler, MoveRequest, MoveTask, SubOperation};
+use pacslab_dimse::service::get::{GetHandler, GetRequest, GetTask, Object as Outgoing};
+use pacslab_dimse::service::move_::{Failed, MoveHandler, MoveRequest, MoveTask, SubOperation};
 use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
-use pacslab_dimse::service::{find, move_, store, verification};
+use pacslab_dimse::service::{find, get, move_, store, verification};
 use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Proposal, Remote,
     Requestor, ServerConfig, Status, StatusReply, negotiate, pdu, refuse, serve,
@@ -97,6 +98,7 @@ impl Handler for Door {
                     store::scp(association, &context, &request, &self.memory).await
                 }
                 Operation::Find { .. } => find::scp(association, &context, &request, &Finder).await,
+                Operation::Get { .. } => get::scp(association, &context, &request, &Getter).await,
                 Operation::Move { .. } => move_::scp(association, &context, &request, &Mover).await,
                 _ => refuse(association, &context, &request).await,
             }
@@ -188,7 +190,10 @@ impl MoveTask for Letters {
             self.at += 1;
             Some(match letter {
                 'w' => SubOperation::Warning(uid),
-                'f' => SubOperation::Failed(uid),
+                'f' => SubOperation::Failed(Failed {
+                    sop_instance: uid,
+                    why: "the disk is full".into(),
+                }),
                 's' => SubOperation::Stop {
                     reply: StatusReply::of(Status::OUT_OF_RESOURCES),
                     not_sent: vec![uid],
@@ -198,6 +203,61 @@ impl MoveTask for Letters {
         })
     }
 }
+
+/// Gives the objects that the letters of the patient name stand for: `c` a CT, `m` an MR, `b` a
+/// big CT, `d` a CT that takes 30 ms, `f` one that cannot be read, `r` one that is refused.
+struct Getter;
+
+impl GetHandler for Getter {
+    fn begin(&self, request: GetRequest) -> BoxFuture<'_, Result<Box<dyn GetTask>, StatusReply>> {
+        Box::pin(async move {
+            let name = request.identifier.str(tags::PATIENT_NAME);
+            if name == "REFUSE" {
+                return Err(StatusReply::new(Status::OUT_OF_RESOURCES, "out of order"));
+            }
+            let letters = name.chars().collect();
+            Ok(Box::new(Objects { letters, at: 0 }) as Box<dyn GetTask>)
+        })
+    }
+}
+
+struct Objects {
+    letters: Vec<char>,
+    at: usize,
+}
+
+impl GetTask for Objects {
+    fn total(&self) -> usize {
+        self.letters.len()
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Outgoing, Failed>>> {
+        Box::pin(async move {
+            let letter = self.letters.get(self.at).copied()?;
+            if letter == 'd' {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            self.at += 1;
+            let sop_instance = match letter {
+                'r' => Uid::from(REFUSED),
+                _ => Uid::new(format!("1.2.{}", self.at)),
+            };
+            if letter == 'f' {
+                return Some(Err(Failed { sop_instance, why: "the disk is broken".into() }));
+            }
+            let class = if letter == 'm' { MR } else { uids::CT_IMAGE_STORAGE };
+            let length = if letter == 'b' { 3 << 20 } else { 64 };
+            Some(Ok(Outgoing {
+                sop_class: class.into(),
+                sop_instance,
+                transfer_syntax: uids::EXPLICIT_VR_LE.into(),
+                data: vec![7; length].into(),
+            }))
+        })
+    }
+}
+
+pub(crate) const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 
 pub(crate) struct Policy;
 
@@ -211,6 +271,7 @@ impl Acceptor for Policy {
             uids::VERIFICATION
             | uids::STUDY_ROOT_FIND
             | uids::STUDY_ROOT_MOVE
+            | uids::STUDY_ROOT_GET
             | uids::MODALITY_WORKLIST_FIND => Some(Offer::SERVICE),
             _ => None,
         }))

@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod basics;
+mod get;
 mod lab;
 mod queries;

@@ -1,0 +1,152 @@
+//! Instances on their way out: read ahead, in a transfer syntax that the other end takes.
+//! PS3.4 B.4.1 (who sends chooses among the accepted contexts), PS3.5 10.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pacslab_dicom::{TransferSyntax, dict, encode, file, parse};
+use pacslab_dimse::service::get::{Failed, Object};
+use pacslab_dimse::{Contexts, Error};
+use pacslab_model::{Uid, uids};
+use pacslab_store::Stored;
+use tokio::task::JoinHandle;
+
+use crate::archive::{Archive, ArchiveError, syntax_of};
+
+/// Instances for one receiver, in their order. While some are sent, the next are read.
+#[derive(Debug)]
+pub struct Outgoing {
+    archive: Arc<Archive>,
+    waiting: VecDeque<Stored>,
+    /// For what is ready and what is under way.
+    contexts: Option<Arc<Contexts>>,
+    ready: VecDeque<(Stored, Result<Object, String>)>,
+    ahead: Option<Ahead>,
+}
+
+/// A batch that is being read.
+#[derive(Debug)]
+struct Ahead {
+    batch: Arc<[Stored]>,
+    reading: JoinHandle<Vec<Result<Object, String>>>,
+}
+
+/// Bytes that are read at once; one instance may be more.
+const BATCH: u64 = 1 << 20;
+
+impl Outgoing {
+    pub fn new(archive: Arc<Archive>, instances: Vec<Stored>) -> Self {
+        let waiting = instances.into();
+        Self { archive, waiting, contexts: None, ready: VecDeque::new(), ahead: None }
+    }
+
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        let ahead = self.ahead.as_ref().map_or(0, |ahead| ahead.batch.len());
+        self.waiting.len() + self.ready.len() + ahead
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next one, in the transfer syntax of one of these contexts: the stored one where that
+    /// was accepted, else, uncompressed, one of the two that everybody has.
+    pub async fn next(&mut self, contexts: &Arc<Contexts>) -> Option<Result<Object, Failed>> {
+        self.turn_to(contexts);
+        if self.ready.is_empty() {
+            self.read_ahead(contexts);
+            // put back only by its end: this future may be dropped while it waits
+            let objects = (&mut self.ahead.as_mut()?.reading).await;
+            let batch = self.ahead.take()?.batch;
+            let objects = objects.unwrap_or_else(|_| {
+                batch.iter().map(|_| Err(ArchiveError::Stopped.to_string())).collect()
+            });
+            self.ready = batch.iter().cloned().zip(objects).collect();
+        }
+        self.read_ahead(contexts);
+        let (stored, object) = self.ready.pop_front()?;
+        Some(object.map_err(|why| Failed { sop_instance: stored.sop_instance, why }))
+    }
+
+    /// Leaves out the next one.
+    pub fn skip(&mut self) -> Option<Stored> {
+        self.put_back();
+        self.waiting.pop_front()
+    }
+
+    /// Another association may have agreed on something else.
+    fn turn_to(&mut self, contexts: &Arc<Contexts>) {
+        if !self.contexts.as_ref().is_some_and(|known| Arc::ptr_eq(known, contexts)) {
+            self.put_back();
+            self.contexts = Some(contexts.clone());
+        }
+    }
+
+    fn put_back(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            ahead.reading.abort();
+            ahead.batch.iter().rev().for_each(|stored| self.waiting.push_front(stored.clone()));
+        }
+        while let Some((stored, _)) = self.ready.pop_back() {
+            self.waiting.push_front(stored);
+        }
+    }
+
+    fn read_ahead(&mut self, contexts: &Arc<Contexts>) {
+        if self.ahead.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        while let Some(stored) = self.waiting.pop_front_if(|stored| {
+            bytes += stored.location.len;
+            batch.is_empty() || bytes <= BATCH
+        }) {
+            batch.push(stored);
+        }
+        let batch: Arc<[Stored]> = batch.into();
+        let (archive, contexts, job) = (self.archive.clone(), contexts.clone(), batch.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            job.iter().map(|stored| object(&archive, &contexts, stored)).collect()
+        });
+        self.ahead = Some(Ahead { batch, reading });
+    }
+}
+
+fn object(archive: &Archive, contexts: &Contexts, stored: &Stored) -> Result<Object, String> {
+    let transfer_syntax = fit(contexts, stored)?;
+    let bytes = archive.blobs.read(&stored.location).map_err(|error| error.to_string())?;
+    let (_, start) = file::read_meta(&bytes).map_err(|error| error.to_string())?;
+    let mut data = Bytes::from(bytes).slice(start..);
+    if transfer_syntax != stored.transfer_syntax {
+        let tree = parse(&data, &syntax_of(stored)).map_err(|error| error.to_string())?;
+        data = encode(&tree, &TransferSyntax::from_uid(transfer_syntax.as_str())).into();
+    }
+    Ok(Object {
+        sop_class: stored.sop_class.clone(),
+        sop_instance: stored.sop_instance.clone(),
+        transfer_syntax,
+        data,
+    })
+}
+
+/// The syntax to send in.
+fn fit(contexts: &Contexts, stored: &Stored) -> Result<Uid, String> {
+    let (class, own) = (stored.sop_class.as_str(), &stored.transfer_syntax);
+    let refused = match contexts.request(class, Some(own.as_str())) {
+        Ok(_) => return Ok(own.clone()),
+        Err(refused) => refused,
+    };
+    let plain = [uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE];
+    let other = plain.into_iter().find(|uid| contexts.request(class, Some(uid)).is_ok());
+    match (other, refused) {
+        (Some(uid), _) if !syntax_of(stored).is_encapsulated() => Ok(Uid::from(uid)),
+        // short, because the peer sees 64 characters of it
+        (_, Error::ContextRefused { reason, .. }) => {
+            Err(format!("{}: {reason}", dict::uid_name(class).unwrap_or(class)))
+        }
+        (_, refused) => Err(refused.to_string()),
+    }
+}

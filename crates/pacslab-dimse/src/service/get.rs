@@ -1,0 +1,286 @@
+//! C-GET: retrieve over the association of the request. PS3.4 C.4.3, PS3.7 9.1.3.
+//!
+//! The objects come from the door; the loop here sends each as a C-STORE to the requestor, where
+//! that is SCP of its SOP class (role selection, PS3.7 D.3.3.4), counts, and hears the C-CANCEL.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use pacslab_dicom::Dataset;
+use pacslab_model::Uid;
+
+use super::retrieve::{Progress, Retrieve, arrived, failed_uids};
+use super::store::{self, StoreHandler, StoreRequest};
+use super::{Exchange, read_identifier, ready};
+use crate::association::{Association, AssociationInfo, Heard};
+use crate::context::{Context, Contexts};
+use crate::error::{Error, named};
+use crate::events::Told;
+use crate::message::{Field, Operation, Priority, Request, SubOperations};
+use crate::server::BoxFuture;
+use crate::status::{Status, StatusReply};
+
+pub use super::retrieve::{Failed, SubOperation};
+
+/// Begins retrieves: implemented by the door.
+pub trait GetHandler: Send + Sync {
+    /// An error is the final response.
+    fn begin(&self, request: GetRequest) -> BoxFuture<'_, Result<Box<dyn GetTask>, StatusReply>>;
+}
+
+#[derive(Clone, Debug)]
+pub struct GetRequest {
+    pub association: Arc<AssociationInfo>,
+    pub context: Arc<Context>,
+    /// What the requestor takes, and in which transfer syntaxes.
+    pub contexts: Arc<Contexts>,
+    pub sop_class: Uid,
+    pub priority: Priority,
+    pub identifier: Dataset,
+}
+
+/// The objects of a retrieve, one after the other. Dropped when the peer cancels.
+pub trait GetTask: Send {
+    /// How many there are.
+    fn total(&self) -> usize;
+
+    /// The next object, in the transfer syntax of a context of the association; `None` when
+    /// there are no more. What cannot be sent counts as failed, and the others go on.
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Object, Failed>>>;
+}
+
+/// An object as it is sent.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub sop_class: Uid,
+    pub sop_instance: Uid,
+    pub transfer_syntax: Uid,
+    /// The data set without file meta information.
+    pub data: Bytes,
+}
+
+/// Performs one retrieve.
+pub async fn scp(
+    association: &mut Association,
+    context: &Arc<Context>,
+    request: &Request,
+    handler: &dyn GetHandler,
+) -> Result<(), Error> {
+    let mut retrieve = Retrieve::begin();
+    let Operation::Get { sop_class, priority } = &request.operation else {
+        return crate::server::refuse(association, context, request).await;
+    };
+    let reply = match read_identifier(association, context, request).await? {
+        Err(reply) => reply,
+        Ok((identifier, bytes)) => {
+            retrieve.asked(&identifier, &bytes);
+            let begin = GetRequest {
+                association: association.info().clone(),
+                context: context.clone(),
+                contexts: association.agreed().clone(),
+                sop_class: sop_class.clone(),
+                priority: *priority,
+                identifier,
+            };
+            perform(association, context, request, handler, begin, &mut retrieve.progress).await?
+        }
+    };
+    let whom = ("to the requestor".to_owned(), Vec::new());
+    retrieve.conclude(association, context, request, reply, whom).await
+}
+
+/// Runs the sub-operations, sends the pending responses, gives the final status.
+async fn perform(
+    association: &mut Association,
+    context: &Arc<Context>,
+    request: &Request,
+    handler: &dyn GetHandler,
+    begin: GetRequest,
+    progress: &mut Progress,
+) -> Result<StatusReply, Error> {
+    let id = request.message_id;
+    let mut beginning = handler.begin(begin);
+    let mut task = match association.unless_cancelled(id, &mut beginning).await? {
+        None => return Ok(Status::CANCEL.into()),
+        Some(Err(reply)) => return Ok(reply),
+        Some(Ok(task)) => task,
+    };
+    progress.total = task.total();
+    loop {
+        let mut next = task.next();
+        let next = match ready(&mut next).await {
+            // the pending response leaves with the object behind it, in one write
+            Some(next) => next,
+            None => {
+                association.flush().await?;
+                match association.unless_cancelled(id, &mut next).await? {
+                    Some(next) => next,
+                    None => return Ok(Status::CANCEL.into()),
+                }
+            }
+        };
+        let (outcome, mut cancelled) = match next {
+            None => return Ok(progress.reply()),
+            Some(Err(failed)) => (SubOperation::Failed(failed), false),
+            Some(Ok(object)) => send(association, id, &object).await?,
+        };
+        progress.count(&outcome);
+        cancelled = cancelled || association.cancelled(id).await?;
+        if cancelled {
+            return Ok(Status::CANCEL.into());
+        }
+        progress.queue_pending(association, context, request);
+    }
+}
+
+/// One sub-operation, and whether the C-GET was cancelled meanwhile.
+async fn send(
+    association: &mut Association,
+    id: u16,
+    object: &Object,
+) -> Result<(SubOperation, bool), Error> {
+    let Object { sop_class, sop_instance, transfer_syntax, data } = object;
+    let failed = |why| SubOperation::Failed(Failed { sop_instance: sop_instance.clone(), why });
+    let store = StoreRequest::new(sop_class, sop_instance, transfer_syntax, data);
+    Ok(match association.store_for(id, store).await {
+        Ok((reply, cancelled)) if reply.status.is_success() => (SubOperation::Completed, cancelled),
+        Ok((reply, cancelled)) if reply.status.is_done() => {
+            (SubOperation::Warning(sop_instance.clone()), cancelled)
+        }
+        Ok((reply, cancelled)) => (failed(format!("it answered {reply}")), cancelled),
+        // nothing was sent
+        Err(error @ Error::ContextRefused { .. }) => (failed(error.to_string()), false),
+        Err(error) => return Err(error),
+    })
+}
+
+/// A retrieve of ours under way. Let go of before its end, its association is of no more use.
+pub struct Getting<'a> {
+    exchange: Exchange<'a>,
+    handler: &'a dyn StoreHandler,
+    begun: Instant,
+    bytes: u64,
+    counts: SubOperations,
+    reply: Option<StatusReply>,
+    failed: Vec<Uid>,
+}
+
+/// What happens in a retrieve of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Got {
+    /// An object came and was answered so.
+    Object { sop_class: Uid, sop_instance: Uid, bytes: u64, reply: StatusReply },
+    /// The peer tells how far it is.
+    Progress(SubOperations),
+}
+
+impl Association {
+    /// Asks the peer for what the identifier names; it sends the objects over this association,
+    /// and `handler` takes them. Their SOP classes have to be proposed with the role of SCP
+    /// ([`crate::Proposal::to_get`]).
+    pub async fn get<'a>(
+        &'a mut self,
+        sop_class: &str,
+        identifier: &Dataset,
+        handler: &'a dyn StoreHandler,
+    ) -> Result<Getting<'a>, Error> {
+        let begun = Instant::now();
+        let operation = Operation::Get { sop_class: sop_class.into(), priority: Priority::Medium };
+        let during = "waiting for objects or a response to C-GET";
+        let exchange = Exchange::begin(self, operation, identifier, during).await?;
+        let counts = SubOperations::default();
+        Ok(Getting { exchange, handler, begun, bytes: 0, counts, reply: None, failed: Vec::new() })
+    }
+}
+
+impl Getting<'_> {
+    /// What happens next; `None` when the final response has come.
+    pub async fn next(&mut self) -> Result<Option<Got>, Error> {
+        if self.reply.is_some() {
+            return Ok(None);
+        }
+        let Exchange { association, message_id, during, .. } = &mut self.exchange;
+        let response = match association.heard(*message_id, during).await? {
+            Heard::Response(response) => response,
+            Heard::Request(context, request) => {
+                return self.take(&context, request).await.map(Some);
+            }
+            other => return Err(association.unexpected(other, during).await),
+        };
+        let (response, dataset) = self.exchange.read(response).await?;
+        if let Some(counts) = response.counts {
+            self.counts = counts;
+        }
+        if response.reply.status.is_pending() {
+            return Ok(Some(Got::Progress(self.counts)));
+        }
+        self.failed = failed_uids(dataset);
+        let summary = format!(
+            "{}: {} objects received, {} bytes, {} failed",
+            named(&self.exchange.context.abstract_syntax),
+            arrived(self.counts),
+            self.bytes,
+            self.counts.failed
+        );
+        let told = Told::new(Field::Get, summary, &response.reply, self.begun.elapsed());
+        self.exchange.association.tell(told);
+        self.reply = Some(response.reply);
+        Ok(None)
+    }
+
+    /// Performs a sub-operation. A peer that gave no answer to the roles but sends all the same
+    /// meant yes.
+    async fn take(&mut self, context: &Context, request: Request) -> Result<Got, Error> {
+        let Exchange { association, during, .. } = &mut self.exchange;
+        match &request.operation {
+            Operation::Store { sop_class, sop_instance, .. } => {
+                let (reply, bytes) =
+                    store::take(association, context, &request, self.handler).await?;
+                self.bytes += bytes;
+                let (sop_class, sop_instance) = (sop_class.clone(), sop_instance.clone());
+                Ok(Got::Object { sop_class, sop_instance, bytes, reply })
+            }
+            _ => {
+                let heard = Heard::Request(Arc::new(context.clone()), request);
+                Err(association.unexpected(heard, during).await)
+            }
+        }
+    }
+
+    /// Reads on to the end.
+    pub async fn finish(mut self) -> Result<(StatusReply, SubOperations, Vec<Uid>), Error> {
+        while self.next().await?.is_some() {}
+        let reply = self.reply.take().unwrap_or(StatusReply::SUCCESS);
+        Ok((reply, self.counts, std::mem::take(&mut self.failed)))
+    }
+
+    /// Asks the peer to stop; what is on its way still comes.
+    pub async fn cancel(&mut self) -> Result<(), Error> {
+        self.exchange.cancel().await
+    }
+
+    /// The numbers of the last response.
+    pub fn counts(&self) -> SubOperations {
+        self.counts
+    }
+
+    /// The final status, once [`Self::next`] has given `None`.
+    pub fn reply(&self) -> Option<&StatusReply> {
+        self.reply.as_ref()
+    }
+
+    /// What the peer says it could not send.
+    pub fn failed(&self) -> &[Uid] {
+        &self.failed
+    }
+}
+
+impl std::fmt::Debug for Getting<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Getting")
+            .field("exchange", &self.exchange)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
