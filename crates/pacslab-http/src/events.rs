@@ -74,9 +74,13 @@ async fn list(
     // listened first, read then: nothing falls between
     let live = wanted.follow.unwrap_or(false).then(|| listen(&door));
     let log = door.events.clone();
-    let mut past = tokio::task::spawn_blocking(move || log.recent(&filter))
-        .await
-        .map_err(|_| Error::Closing("the server is shutting down".to_owned()))??;
+    let mut past = tokio::task::spawn_blocking(move || {
+        // what happened before somebody asks is in the answer
+        log.flush();
+        log.recent(&filter)
+    })
+    .await
+    .map_err(|_| Error::Closing("the server is shutting down".to_owned()))??;
     past.reverse();
     let (pipe, body) = pipe(door.limits.pause);
     tokio::spawn(async move {

@@ -62,16 +62,13 @@ impl FindHandler for Door {
 impl Door {
     fn explain(&self, keys: &[Key], peer: &str) {
         let reasons = self.worklist.explain(keys, &Rules::WORKLIST);
-        if reasons.is_empty() {
-            return;
-        }
-        let mut event = Event::new(
-            self.clock.now(),
-            "worklist.no-match",
-            format!("none of {} worklist items matches", reasons.len()),
-        )
-        .outcome(Outcome::Warning)
-        .peer(peer, Direction::In);
+        let message = match reasons.len() {
+            0 => "nothing matches: the worklist is empty".to_owned(),
+            items => format!("none of {items} worklist items matches"),
+        };
+        let mut event = Event::new(self.clock.now(), "worklist.no-match", message)
+            .outcome(Outcome::Warning)
+            .peer(peer, Direction::In);
         for (item, why) in reasons.iter().take(EXPLAINED) {
             let found = match &why.found {
                 Some(found) => format!("has '{found}'"),

@@ -34,10 +34,9 @@ impl DataDir {
             None => write_format(path)?,
         }
         let dir = Self { path: path.to_owned(), _lock: lock };
-        for folder in [dir.packs(), dir.worklists()] {
-            std::fs::create_dir_all(&folder)
-                .map_err(|e| StoreError::io("create folder", &folder, 0, e))?;
-        }
+        let packs = dir.packs();
+        std::fs::create_dir_all(&packs)
+            .map_err(|e| StoreError::io("create folder", &packs, 0, e))?;
         Ok(dir)
     }
 
@@ -48,11 +47,6 @@ impl DataDir {
     /// Objects.
     pub fn packs(&self) -> PathBuf {
         self.path.join("packs")
-    }
-
-    /// Worklist files.
-    pub fn worklists(&self) -> PathBuf {
-        self.path.join("worklists")
     }
 
     pub fn index_db(&self) -> PathBuf {

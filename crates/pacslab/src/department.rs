@@ -56,15 +56,7 @@ pub(crate) async fn serve(loaded: Loaded, ephemeral: bool, context: &Context<'_>
     let department = Department::start(&config).await?;
     context.out.warn_of_strangers(&config);
     if context.out.json {
-        context.out.json(&serde_json::json!({
-            "ready": true,
-            "dicom": department.dicom.port(),
-            "http": department.http.port(),
-            "mllp": department.mllp.port(),
-            "data": department.data,
-            "worklists": department.worklists,
-            "pid": std::process::id(),
-        }));
+        context.out.json(&department.ready());
     } else {
         context.out.text(&department.introduction(&config));
     }
@@ -191,20 +183,33 @@ impl Department {
         let _ = tokio::task::spawn_blocking(move || events.flush()).await;
     }
 
+    /// What `--json` tells machines when everything listens.
+    pub(crate) fn ready(&self) -> serde_json::Value {
+        serde_json::json!({
+            "ready": true,
+            "dicom": self.dicom.port(),
+            "http": self.http.port(),
+            "mllp": self.mllp.port(),
+            "data": self.data,
+            "worklists": self.worklists,
+            "pid": std::process::id(),
+        })
+    }
+
     /// What `serve` tells people.
     fn introduction(&self, config: &Config) -> String {
         format!(
             "The department is open.\n\n  \
              DICOM  {}@{}\n  \
              HL7    {} (MLLP)\n  \
-             page   http://{}  login {}\n  \
+             page   http://{}  (login {})\n  \
              data   {}, worklist files in {}\n\n\
              Ctrl-C ends it. Not a medical device; synthetic data only.\n",
             config.dicom.aet,
             self.dicom,
             self.mllp,
             local(self.http),
-            config.http.user,
+            login_shown(config),
             self.data.display(),
             self.worklists.display(),
         )
@@ -402,6 +407,12 @@ impl Temporary {
     }
 }
 
+impl Temporary {
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Some(root) = self.0.take()
@@ -443,6 +454,15 @@ pub(crate) async fn interrupted() {
     // without signals there is nothing to wait for but the end of the process
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// The login as it may be shown: a password that everybody knows is no secret.
+pub(crate) fn login_shown(config: &Config) -> String {
+    let user = &config.http.user;
+    match config.http.password.reveal() {
+        "orthanc" => format!("{user} / orthanc"),
+        _ => format!("{user}, the password is that of the configuration"),
     }
 }
 

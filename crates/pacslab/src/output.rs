@@ -1,9 +1,11 @@
 //! What goes to the terminal: tables for people, JSON for machines, errors with what to do next.
 //!
 //! Results go to standard output; progress, remarks and errors go to standard error, so that
-//! `--json` output can be piped as it is. Colours and bars appear on terminals only.
+//! `--json` output can be piped as it is. Colours and bars appear on terminals only (`NO_COLOR` and
+//! `CLICOLOR_FORCE` are heeded), on Windows too.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -19,6 +21,11 @@ pub(crate) struct Output {
     error_terminal: bool,
 }
 
+/// What catches the eye of a person first.
+pub(crate) const STRONG: Style = Style::new().bold();
+/// What is looked at last.
+pub(crate) const FAINT: Style = Style::new().dimmed();
+
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self {
@@ -32,10 +39,7 @@ impl Output {
     pub(crate) fn text(&self, text: &str) {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-            // `pacslab … | head`: the reader has enough, nobody is left to tell
-            std::process::exit(0);
-        }
+        leave_if_nobody_reads(written);
     }
 
     pub(crate) fn bytes(&self, bytes: &[u8]) {
@@ -52,6 +56,15 @@ impl Output {
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         if !self.json {
             self.line(text);
+        }
+    }
+
+    /// A line with styles in it, which stay out of what is no terminal; nothing with `--json`.
+    pub(crate) fn say_styled(&self, text: impl AsRef<str>) {
+        if !self.json {
+            let mut out = anstream::AutoStream::auto(io::stdout().lock());
+            let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
+            leave_if_nobody_reads(written);
         }
     }
 
@@ -114,18 +127,21 @@ impl Output {
 
     fn labelled(&self, label: &str, color: AnsiColor, text: &str) {
         let style = Style::new().bold().fg_color(Some(color.into()));
-        let mut err = io::stderr().lock();
+        let mut err = anstream::AutoStream::auto(io::stderr().lock());
         // a failing standard error leaves no way to say so
-        let _ = if self.error_terminal {
-            writeln!(err, "{style}{label}{style:#}: {text}")
-        } else {
-            writeln!(err, "{label}: {text}")
-        };
+        let _ = writeln!(err, "{style}{label}{style:#}: {text}");
     }
 
     /// Columns of the terminal; `None`: not a terminal, lines may be as long as they need.
-    fn width(&self) -> Option<u16> {
+    pub(crate) fn width(&self) -> Option<u16> {
         self.terminal.then(|| terminal_size::terminal_size().map_or(100, |(width, _)| width.0))
+    }
+}
+
+/// `pacslab … | head`: the reader has enough, nobody is left to tell.
+fn leave_if_nobody_reads(written: io::Result<()>) {
+    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        std::process::exit(0);
     }
 }
 
@@ -145,6 +161,12 @@ fn render(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Stri
     }
     let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     text.join("\n")
+}
+
+/// A path as a person here would type it: what is below the current folder without that.
+pub(crate) fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).map_or_else(|_| path.to_owned(), Path::to_owned)
 }
 
 /// The text with control characters replaced.

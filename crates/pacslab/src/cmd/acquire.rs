@@ -126,7 +126,8 @@ impl Args {
         let target = self.peer.resolve(config)?;
         let query = find::QueryArgs { accession: self.accession.clone(), ..Default::default() };
         let identifier = query.identifier(&target)?;
-        let (mut found, reply) = find::query(&target, &identifier, |_, _| {}).await?;
+        let find::Answered { mut found, reply, .. } =
+            find::query(&target, &identifier, |_, _| {}).await?;
         if !reply.status.is_success() {
             return Err(target.refused("the worklist query", &reply));
         }
@@ -145,7 +146,8 @@ impl Args {
                 target.peer, target.calling
             ))
             .hint(
-                "`pacslab hl7 send` orders something; `pacslab worklist find --station *` looks",
+                "`pacslab hl7 send` orders something; `pacslab worklist find --station \"*\"` \
+                 shows what there is for others",
             )),
         }
     }

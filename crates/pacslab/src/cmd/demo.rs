@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cmd::{Context, Example, help};
 use crate::config::{Config, Entry, LogLevel, Peer};
-use crate::demo::{Profile, Told, play};
-use crate::department::{Department, Temporary, interrupted, local};
+use crate::demo::{Profile, Teller, Told, Tour, play};
+use crate::department::{Department, Temporary, interrupted, local, login_shown};
 use crate::exit::{Exit, Failure, Result};
 use crate::http::Server;
 use crate::inbox::Inbox;
@@ -78,14 +78,19 @@ impl super::Run for Args {
         config.peers.insert(config.receiver.aet.to_string(), at);
         let begun = Instant::now();
         let department = Department::start(&config).await?;
+        let base = temporary.as_ref().and_then(Temporary::folder);
         context.out.say(format!(
-            "The department opened in {:.0} ms: DICOM {}@{}, HL7 {}, HTTP {}",
+            "The department opened in {:.0} ms: DICOM {}@{}, HL7 {}, HTTP {}{}\n",
             begun.elapsed().as_secs_f64() * 1000.0,
             config.dicom.aet,
             department.dicom,
             department.mllp,
             department.http,
+            base.map_or_else(String::new, |base| format!(", folder {}", base.display())),
         ));
+        if context.out.json {
+            context.out.json(&department.ready());
+        }
         let login = format!("{}:{}", config.http.user, config.http.password.reveal());
         let url = format!("http://{}", department.http);
         let profile = Profile {
@@ -96,27 +101,36 @@ impl super::Run for Args {
             },
             hl7: (department.mllp.ip().to_string(), department.mllp.port()),
             http: Server::new(&url, Some(&login), config.client.timeout)?,
-            worklists: shown(&department.worklists),
+            worklists: department.worklists.clone(),
             receiver: config.receiver.aet.clone(),
             inbox: config.receiver.dir.clone(),
             samples: config.modality.out.clone(),
             timeout: config.client.timeout,
         };
         let orders = vec![self.order.clone()];
-        let played = play_all(&profile, &orders, &config, context).await;
-        if let Err(failure) = played {
-            department.stop().await;
-            receiver.stop().await;
-            return Err(failure);
-        }
+        let played = play_all(&profile, &orders, &config, context, base).await;
+        let accessions = match played {
+            Ok(accessions) => accessions,
+            Err(failure) => {
+                department.stop().await;
+                receiver.stop().await;
+                return Err(failure);
+            }
+        };
         if !self.exit {
-            context.out.say(format!(
-                "\nLook at it:  http://{}  (login {} / {})\n\
-                 Ctrl-C ends it. Not a medical device; synthetic data only.",
-                local(department.http),
-                config.http.user,
-                if config.http.password.reveal() == "orthanc" { "orthanc" } else { "as configured" },
-            ));
+            let free = self.ephemeral;
+            let other = |option: &str, port: u16, usual: u16, host: &str| match free || port != usual {
+                true => format!(" {option} {host}{port}"),
+                false => String::new(),
+            };
+            Tour {
+                page: &local(department.http),
+                login: &login_shown(&config),
+                pacs: &other("--port", department.dicom.port(), 4242, ""),
+                site: &other("--url", department.http.port(), 8042, "http://localhost:"),
+                accession: accessions.first().map_or("ACC1001", String::as_str),
+            }
+            .tell(context.out);
             interrupted().await;
             context.out.say("stopping: what is in flight is finished first");
         }
@@ -165,22 +179,24 @@ impl Args {
         if orders.is_empty() {
             orders.push(self.order.clone());
         }
-        let played = play_all(&profile, &orders, &config, context).await;
+        let Profile { pacs, hl7: (host, port), http, .. } = &profile;
+        context.out.say(format!("Playing with DICOM {pacs}, HL7 {host}:{port}, {}\n", http.url()));
+        let played = play_all(&profile, &orders, &config, context, None).await;
         receiver.stop().await;
-        played.map(|()| Exit::Done)
+        played.map(|_| Exit::Done)
     }
 }
 
-/// All orders at once, each step told as it ends.
+/// All orders at once, each step told as it ends. Answers their accession numbers.
 async fn play_all(
     profile: &Profile,
     orders: &[OrderArgs],
     config: &Config,
     context: &Context<'_>,
-) -> Result<()> {
+    base: Option<&Path>,
+) -> Result<Vec<String>> {
     let begun = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(context.clock);
-    let several = orders.len() > 1;
     let (told, mut steps) = mpsc::unbounded_channel::<Told>();
     let tell = move |step: Told| {
         // the table ends when the players do
@@ -190,6 +206,11 @@ async fn play_all(
     for order in orders {
         made.push(order.order(config, &*clock)?);
     }
+    let stations: Vec<usize> = made
+        .iter()
+        .map(|order| order.steps.first().map_or(0, |step| step.station.as_str().len()))
+        .collect();
+    let teller = Teller::new(context.out, profile, &stations, base);
     let players = async {
         let players = made.into_iter().map(|order| play(profile, order, clock.clone(), &tell));
         let results = join_all(players).await;
@@ -197,19 +218,21 @@ async fn play_all(
         results
     };
     let telling = async {
-        while let Some(step) = steps.recv().await {
-            show(context, &step, several);
+        let mut accessions = Vec::new();
+        while let Some(told) = steps.recv().await {
+            teller.step(&told);
+            // the first step decides: a number that was taken is counted up
+            if told.step == 1 {
+                accessions.push(told.accession);
+            }
         }
+        accessions
     };
     // `players` owns the sender by its closure; dropping it ends `telling`
-    let (results, ()) = tokio::join!(players, telling);
+    let (results, accessions) = tokio::join!(players, telling);
     results.into_iter().collect::<Result<Vec<()>>>()?;
-    let ms = begun.elapsed().as_secs_f64() * 1000.0;
-    match context.out.json {
-        true => context.out.json(&serde_json::json!({"done": true, "ms": ms})),
-        false => context.out.line(format!("\nThe whole workflow took {ms:.0} ms.")),
-    }
-    Ok(())
+    teller.done(begun.elapsed().as_secs_f64() * 1000.0);
+    Ok(accessions)
 }
 
 /// Polls all to their ends, in the order given.
@@ -230,23 +253,6 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
     })
     .await;
     done.into_iter().flatten().collect()
-}
-
-fn show(context: &Context<'_>, step: &Told, several: bool) {
-    if context.out.json {
-        context.out.json(step);
-        return;
-    }
-    let which = if several { format!("{:<10} ", step.accession) } else { String::new() };
-    context.out.line(format!(
-        "{which}{} {:<16} {:>6.1} ms  {}\n{:24}{}",
-        step.step,
-        step.protocol,
-        step.ms,
-        crate::output::printable(&step.text),
-        "",
-        step.peer,
-    ));
 }
 
 /// The C-STORE SCP that the demonstration retrieves to.
@@ -298,10 +304,4 @@ impl From<crate::config::Receiver> for Peer {
         let host = crate::client::reachable(receiver.bind).to_string();
         Self { aet: receiver.aet, host, port: receiver.port }
     }
-}
-
-/// Paths below the current folder are shown as such.
-fn shown(path: &Path) -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).map_or_else(|_| path.to_owned(), Path::to_owned)
 }

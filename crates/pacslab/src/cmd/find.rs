@@ -65,7 +65,7 @@ enum LevelArg {
 impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab find", "all studies of the embedded PACS"),
-        ("pacslab find --name DOE* --modality CT", "CT studies of everybody called DOE"),
+        ("pacslab find --name \"DOE*\" --modality CT", "CT studies of everybody called DOE"),
         ("pacslab find -k StudyDate=20260101- -r StudyID --json", "keys by keyword, as JSON"),
         ("pacslab find --level series --accession ACC1001", "the series of one order"),
     ];

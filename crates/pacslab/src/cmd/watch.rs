@@ -127,7 +127,12 @@ fn tell(context: &Context<'_>, line: &[u8]) {
         return;
     }
     match serde_json::from_slice::<Event>(line) {
-        Ok(event) => context.out.line(one_line(&event)),
+        Ok(event) => {
+            context.out.line(one_line(&event));
+            for reason in reasons(&event) {
+                context.out.line(format!("{:13}{reason}", ""));
+            }
+        }
         Err(_) => {
             let missed = serde_json::from_slice::<Value>(line)
                 .ok()
@@ -158,6 +163,11 @@ fn one_line(event: &Event) -> String {
     printable(&format!("{time} {outcome} {}{peer}{took}: {}", event.kind, event.message))
 }
 
+/// Why it went so, where the event knows: each reason has a line of its own below it.
+fn reasons(event: &Event) -> impl Iterator<Item = String> {
+    event.fields.iter().filter(|(name, _)| name == "because").map(|(_, why)| printable(why))
+}
+
 #[cfg(test)]
 mod tests {
     use pacslab_model::Moment;
@@ -176,5 +186,17 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn reasons_are_told() {
+        let at = Moment::parse("2026-01-05T08:00", 0).unwrap();
+        let event = Event::new(at, "worklist.no-match", "none matches")
+            .field("items", "2")
+            .field("because", "A1: Modality has 'MR', asked for 'CT'")
+            .field("because", "A2: Modality has none,\nasked for 'CT'");
+        let told: Vec<String> = reasons(&event).collect();
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("A1") && !told[1].contains('\n'), "{told:?}");
     }
 }

@@ -5,6 +5,8 @@
 
 mod play;
 mod profile;
+mod tell;
 
 pub(crate) use play::{Told, play};
 pub(crate) use profile::{Profile, read as read_profile};
+pub(crate) use tell::{Teller, Tour};

@@ -29,8 +29,14 @@ pub(crate) struct Told {
     pub(crate) protocol: &'static str,
     /// `PYMOD1 -> PACSLAB@127.0.0.1:4242`
     pub(crate) peer: String,
+    /// The same by its names alone: `PYMOD1 -> PACSLAB`.
+    #[serde(skip)]
+    pub(crate) names: String,
     /// What happened.
     pub(crate) text: String,
+    /// The file or folder to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<PathBuf>,
     pub(crate) ms: f64,
 }
 
@@ -94,7 +100,11 @@ impl Play<'_> {
                     patient.name,
                     ack.code.as_str()
                 );
-                self.done("HL7 ORM^O01", format!("RIS {host}:{port}"), text);
+                let between = Between {
+                    peer: format!("order entry -> RIS {host}:{port}"),
+                    names: "order entry -> RIS".into(),
+                };
+                self.done("HL7 ORM^O01", between, text, None);
                 return Ok(());
             }
             if !ack.errors.iter().any(|error| error.code == DUPLICATE_KEY) {
@@ -149,8 +159,8 @@ impl Play<'_> {
             ))));
         };
         let study = item.str(tags::STUDY_INSTANCE_UID);
-        let text = format!("worklist item written, Study Instance UID {}", short(study));
-        self.done("worklist", path.display().to_string(), text);
+        let text = format!("written, study {}", short(study));
+        self.done("worklist item", Between::one("RIS"), text, Some(path));
         Ok(())
     }
 
@@ -177,7 +187,7 @@ impl Play<'_> {
             item.accession(),
             item.procedure_description()
         );
-        self.done("C-FIND worklist", self.associates(), text);
+        self.done("C-FIND worklist", self.associates(), text, None);
         Ok(item)
     }
 
@@ -199,8 +209,7 @@ impl Play<'_> {
         let (acquisition, files) = made.map_err(|failure| self.failed(failure))?;
         let modality = acquisition.series.first().map_or("", |series| series.modality.as_str());
         let text = format!("{} {modality} images of {}", files.len(), self.order.patient.name);
-        let first = files.first().map(|path| path.display().to_string()).unwrap_or_default();
-        self.done("acquire", first, text);
+        self.done("acquire", Between::one(&self.scanner), text, files.into_iter().next());
         Ok(acquisition)
     }
 
@@ -209,7 +218,7 @@ impl Play<'_> {
         self.begin();
         let sent = self.scanner().send(acquisition).await.map_err(|e| self.failed(scanner(&e)))?;
         let stored = sent.stored + sent.warnings.len();
-        self.done("C-STORE", self.associates(), format!("{stored} images stored"));
+        self.done("C-STORE", self.associates(), format!("{stored} images stored"), None);
         Ok(())
     }
 
@@ -230,9 +239,11 @@ impl Play<'_> {
                 ))));
             }
         }
-        let peer = format!("{} and {}", self.associates(), self.profile.http.url());
-        let text = format!("study found by both, {expected} instances");
-        self.done("C-FIND, HTTP", peer, text);
+        let http = self.profile.http.url();
+        let text = format!("study found by C-FIND and at {http}, {expected} images");
+        let dicom = self.associates();
+        let between = Between { peer: format!("{} and {http}", dicom.peer), ..dicom };
+        self.done("C-FIND, HTTP", between, text, None);
         Ok(())
     }
 
@@ -306,9 +317,12 @@ impl Play<'_> {
             ))));
         }
         let arrived = acquisition.instances().count();
-        let peer = format!("{} -> {to}", self.profile.pacs);
-        let text = format!("{arrived} images arrived in {}", self.profile.inbox.display());
-        self.done("C-MOVE", peer, text);
+        let between = Between {
+            peer: format!("{} -> {to}", self.profile.pacs),
+            names: format!("{} -> {to}", self.profile.pacs.aet),
+        };
+        let inbox = Some(self.profile.inbox.clone());
+        self.done("C-MOVE", between, format!("{arrived} images arrived"), inbox);
         Ok(())
     }
 
@@ -332,13 +346,12 @@ impl Play<'_> {
                 counted.0, counted.1, expected.0, expected.1
             ))));
         }
-        let text = format!(
-            "{}: {} series, {} instances",
-            exported.resources.join(", "),
-            counted.0,
-            counted.1
-        );
-        self.done("FHIR R4", exported.path.display().to_string(), text);
+        let text = format!("{} resources, {} images", exported.resources.len(), counted.1);
+        let between = Between {
+            peer: self.profile.http.url(),
+            names: format!("{} HTTP", self.profile.pacs.aet),
+        };
+        self.done("FHIR R4", between, text, Some(exported.path));
         Ok(())
     }
 
@@ -347,10 +360,11 @@ impl Play<'_> {
         self.begun = Instant::now();
     }
 
-    fn done(&self, protocol: &'static str, peer: String, text: String) {
+    fn done(&self, protocol: &'static str, between: Between, text: String, path: Option<PathBuf>) {
         let ms = self.begun.elapsed().as_secs_f64() * 1000.0;
         let accession = self.order.accession.clone();
-        (self.tell)(Told { step: self.step, accession, protocol, peer, text, ms });
+        let Between { peer, names } = between;
+        (self.tell)(Told { step: self.step, accession, protocol, peer, names, text, path, ms });
     }
 
     /// Says at which step it went wrong.
@@ -361,8 +375,12 @@ impl Play<'_> {
     }
 
     /// `PYMOD1 -> PACSLAB@127.0.0.1:4242`
-    fn associates(&self) -> String {
-        format!("{} -> {}", self.scanner, self.profile.pacs)
+    fn associates(&self) -> Between {
+        let pacs = &self.profile.pacs;
+        Between {
+            peer: format!("{} -> {pacs}", self.scanner),
+            names: format!("{} -> {}", self.scanner, pacs.aet),
+        }
     }
 
     fn requestor(&self) -> Requestor {
@@ -388,6 +406,18 @@ impl Play<'_> {
     fn seed(&self) -> Seed {
         let stream = Seed(0).stream(&["demo", &self.order.accession, &self.order.patient.id.id]);
         Seed(stream.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte)))
+    }
+}
+
+/// Who talks to whom, with addresses and without.
+struct Between {
+    peer: String,
+    names: String,
+}
+
+impl Between {
+    fn one(name: &(impl ToString + ?Sized)) -> Self {
+        Self { peer: name.to_string(), names: name.to_string() }
     }
 }
 

@@ -53,7 +53,7 @@ impl crate::cmd::Run for Args {
         ("pacslab worklist find", "what is scheduled for PYMOD1"),
         ("pacslab worklist find -v", "the same with every message: Status: 0xff00, Matches: 1"),
         (
-            "pacslab worklist find --station * --date 20260105- --pacs ORTHANC@127.0.0.1:4242",
+            "pacslab worklist find --station \"*\" --date 20260105- --pacs ORTHANC@127.0.0.1:4242",
             "an Orthanc's worklist",
         ),
     ];
@@ -67,7 +67,7 @@ impl crate::cmd::Run for Args {
             context.out.line(format!("C-FIND request to {}", target.peer));
             context.out.text(&printable(&dump::dump(&identifier)));
         }
-        let (found, reply) = query(&target, &identifier, |status, set| {
+        let Answered { found, reply, ours } = query(&target, &identifier, |status, set| {
             if verbose {
                 context.out.line(format!("Status: 0x{status:04x}"));
                 context.out.text(&printable(&dump::dump(set)));
@@ -85,8 +85,19 @@ impl crate::cmd::Run for Args {
         if !reply.status.is_success() {
             return Err(target.refused("the worklist query", &reply));
         }
+        if found.is_empty() && !context.out.json {
+            context.out.remark(&self.query.why_nothing(&target, ours));
+        }
         Ok(Exit::Done)
     }
+}
+
+/// What came of a query.
+pub(crate) struct Answered {
+    pub(crate) found: Vec<Dataset>,
+    pub(crate) reply: StatusReply,
+    /// The peer is one of our own departments, which explains itself.
+    ours: bool,
 }
 
 /// Asks a worklist; `each` sees every match with its status when it comes.
@@ -94,8 +105,9 @@ pub(crate) async fn query(
     target: &Target,
     identifier: &Dataset,
     mut each: impl FnMut(u16, &Dataset),
-) -> Result<(Vec<Dataset>, StatusReply)> {
+) -> Result<Answered> {
     let mut association = target.connect(Proposal::of(uids::MODALITY_WORKLIST_FIND)).await?;
+    let ours = association.info().implementation_version.starts_with("PACSLAB");
     let mut answers = association.find(uids::MODALITY_WORKLIST_FIND, identifier).await?;
     let mut found = Vec::new();
     while let Some((status, set)) = answers.next().await? {
@@ -106,7 +118,7 @@ pub(crate) async fn query(
     drop(answers);
     // the answers are here; how the peer takes the release is of no use to anybody
     let _ = association.release().await;
-    Ok((found, reply))
+    Ok(Answered { found, reply, ours })
 }
 
 const STEP: Tag = tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE;
@@ -182,6 +194,26 @@ impl QueryArgs {
             identifier::put(&mut set, &[STEP, *tag], "")?;
         }
         Ok(set)
+    }
+
+    /// What to try when nothing was found: the station is asked for even if nobody typed it.
+    fn why_nothing(&self, target: &Target, ours: bool) -> String {
+        let station = match self.station.as_deref() {
+            Some("*") => String::new(),
+            Some(station) => format!("asked for station {station}; --station \"*\" asks for all"),
+            None => format!(
+                "asked for station {}, our own title; --station \"*\" asks for all",
+                target.calling
+            ),
+        };
+        let reasons = "`pacslab watch --kind worklist --no-follow` tells what kept each item back, \
+                       `pacslab hl7 send` orders an exam";
+        match (station.as_str(), ours) {
+            ("", true) => reasons.to_owned(),
+            ("", false) => "is anything scheduled there, and for what date?".to_owned(),
+            (station, true) => format!("{station}; {reasons}"),
+            (station, false) => station.to_owned(),
+        }
     }
 }
 
