@@ -34,6 +34,8 @@ pub struct Peer {
     pub local_aet: Option<AeTitle>,
     /// Seconds that an answer may take; 0: as for all others.
     pub timeout: u32,
+    /// How it is retrieved from, in Orthanc's words.
+    pub retrieve_method: String,
 }
 
 /// The services that a peer may ask for.
@@ -94,6 +96,8 @@ pub enum BadPeer {
     Manufacturer { name: String, found: String },
 }
 
+const RETRIEVE_METHODS: [&str; 3] = ["SystemDefault", "C-MOVE", "C-GET"];
+
 const MANUFACTURERS: [&str; 5] =
     ["Generic", "GenericNoWildcardInDates", "GenericNoUniversalWildcard", "Vitrea", "GE"];
 
@@ -121,6 +125,7 @@ impl Peer {
             tls: false,
             local_aet: None,
             timeout: 0,
+            retrieve_method: RETRIEVE_METHODS[0].to_owned(),
         }
     }
 
@@ -188,6 +193,12 @@ impl Peer {
         if let Some(value) = fields.get("Manufacturer") {
             peer.manufacturer = manufacturer(name, value)?;
         }
+        if let Some(value) = fields.get("RetrieveMethod") {
+            let known = RETRIEVE_METHODS.iter().find(|method| value == *method);
+            let expected = "SystemDefault, C-MOVE or C-GET";
+            peer.retrieve_method =
+                known.ok_or_else(|| kind(name, "RetrieveMethod", expected, value))?.to_string();
+        }
         // empty: the department's own
         if let Some(value) = fields.get("LocalAet").filter(|value| value.as_str() != Some("")) {
             peer.local_aet = Some(title(name, "LocalAet", value)?);
@@ -218,6 +229,7 @@ impl Peer {
             "LocalAet": self.local_aet.as_ref().map_or("", AeTitle::as_str),
             "Manufacturer": self.manufacturer,
             "Port": self.port,
+            "RetrieveMethod": self.retrieve_method,
             "Timeout": self.timeout,
             "UseDicomTls": self.tls,
         })

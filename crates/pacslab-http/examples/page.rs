@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pacslab_archive::{Archive, Origin, Parts};
+use pacslab_archive::{Archive, Caller, Origin, Parts};
 use pacslab_http::{Auth, Limits, Listening, Site, State, WorklistView, app, serve};
 use pacslab_model::time::FixedClock;
 use pacslab_model::{AeTitle, Clock, Emit, Event, Moment, Outcome};
@@ -57,7 +57,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         events.emit(event);
     }
+    let aet = AeTitle::new("PACSLAB")?;
     let state = State {
+        caller: Caller::titled(archive.clone(), aet.clone(), events.clone(), clock.clone()),
+        peers: Arc::default(),
         archive,
         worklist: Arc::new(Sample),
         events,
@@ -66,7 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         site: Site {
             http_port: port,
             mllp_port: Some(2575),
-            ..Site::new(AeTitle::new("PACSLAB")?, env!("CARGO_PKG_VERSION"))
+            ..Site::new(aet, env!("CARGO_PKG_VERSION"))
         },
         limits: Limits::default(),
     };

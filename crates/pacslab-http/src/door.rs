@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pacslab_archive::Archive;
+use pacslab_archive::{Archive, Caller, Peers};
 use pacslab_model::{AeTitle, Clock};
 use pacslab_store::EventLog;
 
 use crate::auth::Auth;
 use crate::orthanc::ids::Ids;
+use crate::orthanc::jobs::Jobs;
+use crate::orthanc::queries::Queries;
 use crate::worklist::WorklistView;
 
 /// What the HTTP doors are made of.
 #[derive(Clone)]
 pub struct State {
     pub archive: Arc<Archive>,
+    /// Who is known, shared with the DICOM door.
+    pub peers: Arc<Peers>,
+    /// What calls them.
+    pub caller: Caller,
     pub worklist: Arc<dyn WorklistView>,
     pub events: Arc<EventLog>,
     pub clock: Arc<dyn Clock>,
@@ -72,6 +78,8 @@ impl Default for Limits {
 /// The state as the routes share it.
 pub(crate) struct Door {
     pub(crate) archive: Arc<Archive>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) caller: Caller,
     pub(crate) worklist: Arc<dyn WorklistView>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -79,6 +87,8 @@ pub(crate) struct Door {
     pub(crate) site: Site,
     pub(crate) limits: Limits,
     pub(crate) ids: Ids,
+    pub(crate) jobs: Jobs,
+    pub(crate) queries: Queries,
 }
 
 /// How handlers take the state.
@@ -86,11 +96,25 @@ pub(crate) type At = axum::extract::State<Arc<Door>>;
 
 impl Door {
     pub(crate) fn new(state: State) -> Arc<Self> {
-        let State { archive, worklist, events, clock, auth, mut site, limits } = state;
+        let State { archive, peers, caller, worklist, events, clock, auth, mut site, limits } =
+            state;
         let root = site.dicomweb_root.trim_matches('/');
         site.dicomweb_root = format!("/{}", if root.is_empty() { "dicom-web" } else { root });
         let ids = Ids::new(archive.clone());
-        Arc::new(Self { archive, worklist, events, clock, auth, site, limits, ids })
+        Arc::new(Self {
+            archive,
+            peers,
+            caller,
+            worklist,
+            events,
+            clock,
+            auth,
+            site,
+            limits,
+            ids,
+            jobs: Jobs::default(),
+            queries: Queries::default(),
+        })
     }
 
     /// The beginning of links to DICOMweb resources.

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use pacslab_archive::{ArchiveError, IngestError};
+use pacslab_archive::{ArchiveError, BadPeer, CallError, IngestError};
 use pacslab_model::query::BadKey;
 use serde_json::json;
 
@@ -18,7 +18,11 @@ pub(crate) enum Error {
     /// A resource that Orthanc answers 404 with an empty body for.
     Unknown,
     NotFound(String),
+    /// A peer, a query: something that was given a name.
+    Item(String),
     BadRequest(String),
+    /// A value outside of what it may be.
+    Range(String),
     /// The body is no DICOM object that can be filed.
     BadFile(String),
     BadJson(String),
@@ -31,6 +35,10 @@ pub(crate) enum Error {
     Login,
     Forbidden(String),
     Full(String),
+    /// A peer does not answer, or not as it should.
+    Network(String),
+    /// Somebody stopped a job.
+    Cancelled,
     Closing(String),
     Internal(String),
 }
@@ -45,6 +53,10 @@ impl Error {
             Self::Route | Self::Unknown | Self::NotFound(_) => {
                 (S::NOT_FOUND, 17, "Unknown resource")
             }
+            Self::Item(_) => (S::NOT_FOUND, 7, "Accessing an inexistent item"),
+            Self::Range(_) => (S::BAD_REQUEST, 3, "Parameter out of range"),
+            Self::Network(_) => (S::INTERNAL_SERVER_ERROR, 9, "Error in the network protocol"),
+            Self::Cancelled => (S::INTERNAL_SERVER_ERROR, 37, "This job was canceled"),
             Self::Method => (S::METHOD_NOT_ALLOWED, 8, "Bad request"),
             Self::BadRequest(_) => (S::BAD_REQUEST, 8, "Bad request"),
             Self::BadFile(_) => (S::BAD_REQUEST, 15, "Bad file format"),
@@ -62,12 +74,22 @@ impl Error {
         }
     }
 
+    /// Orthanc's number and words for it.
+    pub(crate) fn number(&self) -> (i32, &'static str) {
+        let (_, number, words) = self.class();
+        (number, words)
+    }
+
     fn details(&self) -> &str {
         match self {
             Self::Route => "there is nothing at this address",
             Self::Method => "this address exists, but not for this method",
             Self::Unknown | Self::Login => "",
+            Self::Cancelled => "the job was cancelled; what had arrived stays there",
             Self::NotFound(text)
+            | Self::Item(text)
+            | Self::Range(text)
+            | Self::Network(text)
             | Self::BadRequest(text)
             | Self::BadFile(text)
             | Self::BadJson(text)
@@ -191,6 +213,22 @@ impl From<IngestError> for Error {
 impl From<pacslab_store::StoreError> for Error {
     fn from(error: pacslab_store::StoreError) -> Self {
         Self::from(ArchiveError::Store(error))
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        Self::Network(error.to_string())
+    }
+}
+
+impl From<BadPeer> for Error {
+    fn from(error: BadPeer) -> Self {
+        let text = error.to_string();
+        match error {
+            BadPeer::Port { .. } | BadPeer::Manufacturer { .. } => Self::Range(text),
+            _ => Self::BadFile(text),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pacslab_archive::{Archive, Parts, Peer, Peers};
+use pacslab_archive::{Archive, Caller, Parts, Peer, Peers};
 use pacslab_dimse::{Requestor, ServerConfig, ServerLimits, Timeouts};
 use pacslab_hl7::order::Options;
 use pacslab_model::{Clock, Emit, Event};
@@ -134,6 +134,13 @@ impl Department {
         site.mllp_port = Some(mllp_at.port());
         let app = pacslab_http::app(pacslab_http::State {
             archive: archive.clone(),
+            peers: peers.clone(),
+            caller: Caller::titled(
+                archive.clone(),
+                config.dicom.aet.clone(),
+                sink.clone(),
+                clock.clone(),
+            ),
             worklist: Arc::new(Board(worklist.clone())),
             events: events.clone(),
             clock: clock.clone(),

@@ -53,6 +53,11 @@ fn text(hash: &Hash) -> String {
     groups.join("-")
 }
 
+/// Whether a text has the form of an identifier.
+pub(crate) fn is_id(text: &str) -> bool {
+    parse(text).is_some()
+}
+
 fn parse(id: &str) -> Option<Hash> {
     let mut hash = [0; 20];
     let mut groups = id.split('-');

@@ -5,6 +5,10 @@ mod create;
 mod find;
 pub(crate) mod ids;
 mod instance;
+pub(crate) mod jobs;
+mod modalities;
+mod push;
+pub(crate) mod queries;
 mod resource;
 mod system;
 mod tags;
@@ -33,12 +37,40 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/instances/{id}/frames/{frame}/preview", get(instance::frame_preview))
         .route("/instances/{id}/preview", get(instance::preview))
         .route("/tools/find", post(find::find))
-        .route("/tools/lookup", post(find::lookup));
+        .route("/tools/lookup", post(find::lookup))
+        .route("/modalities", get(modalities::list))
+        .route(
+            "/modalities/{id}",
+            get(modalities::one).put(modalities::put).delete(modalities::delete),
+        )
+        .route("/modalities/{id}/configuration", get(modalities::configuration))
+        .route("/modalities/{id}/echo", post(modalities::echo))
+        .route("/modalities/{id}/store", post(push::store))
+        .route("/modalities/{id}/query", post(queries::query))
+        .route("/modalities/{id}/find-worklist", post(queries::find_worklist))
+        .route("/modalities/{id}/move", post(queries::move_))
+        .route("/queries", get(queries::list))
+        .route("/queries/{id}", get(queries::one).delete(queries::delete))
+        .route("/queries/{id}/level", get(queries::query_level))
+        .route("/queries/{id}/modality", get(queries::query_modality))
+        .route("/queries/{id}/query", get(queries::query_keys))
+        .route("/queries/{id}/retrieve", post(queries::retrieve_all))
+        .route("/queries/{id}/answers", get(queries::answers))
+        .route("/queries/{id}/answers/{at}", get(queries::answer))
+        .route("/queries/{id}/answers/{at}/content", get(queries::content))
+        .route("/queries/{id}/answers/{at}/retrieve", post(queries::retrieve_one))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::one))
+        .route("/jobs/{id}/cancel", post(jobs::cancel));
     for level in Level::ALL {
         let name = plural(level);
         router = router
             .route(&format!("/{name}"), get(move |at, q| resource::list(level, at, q)))
-            .route(&format!("/{name}/{{id}}"), get(move |at, id| resource::one(level, at, id)));
+            .route(&format!("/{name}/{{id}}"), get(move |at, id| resource::one(level, at, id)))
+            .route(
+                &format!("/{name}/{{id}}/statistics"),
+                get(move |at, id| resource::statistics(level, at, id)),
+            );
         for below in Level::ALL.into_iter().filter(|below| *below > level) {
             let path = format!("/{name}/{{id}}/{}", plural(below));
             let handler = move |at, id, q| resource::children(level, below, at, id, q);

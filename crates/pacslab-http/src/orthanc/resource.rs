@@ -1,6 +1,6 @@
 //! Patients, studies, series and instances: lists, single ones, their children and parents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::extract::{Path, Query as Params, State};
 use pacslab_dicom::dict;
@@ -72,7 +72,7 @@ pub(crate) struct ListParams {
 
 impl ListParams {
     /// `?expand`, `?expand=true`; Orthanc's clients also send `expand=false`.
-    fn expands(&self, default: bool) -> bool {
+    pub(crate) fn expands(&self, default: bool) -> bool {
         match self.expand.as_deref() {
             None => default,
             Some("false" | "0") => false,
@@ -172,6 +172,41 @@ pub(crate) async fn parent(
     Ok(styled(&expand(&door, &parent).await?))
 }
 
+/// How much there is of a resource.
+pub(crate) async fn statistics(level: Level, State(door): At, Path(id): Path<String>) -> Result {
+    let row = row(&door, level, &id).await?;
+    let key = row.str(level.key());
+    let scope = match level {
+        Level::Patient => Scope::patient(key),
+        Level::Study => Scope::study(key),
+        Level::Series => Scope::series(key),
+        Level::Instance => Scope::instance(key),
+    };
+    let stored = door.archive.instances(scope).await?;
+    let size: u64 = stored.iter().map(|one| one.size).sum();
+    let mut object = Map::new();
+    for kind in ["Dicom", ""] {
+        for what in ["DiskSize", "UncompressedSize"] {
+            object.insert(format!("{kind}{what}"), size.to_string().into());
+            object.insert(format!("{kind}{what}MB"), (size >> 20).into());
+        }
+    }
+    let series: HashSet<&str> = stored.iter().map(|one| one.series_uid.as_str()).collect();
+    let studies: HashSet<&str> = stored.iter().map(|one| one.study_uid.as_str()).collect();
+    for (counted, count) in [
+        (Level::Study, studies.len()),
+        (Level::Series, series.len()),
+        (Level::Instance, stored.len()),
+    ] {
+        if counted > level {
+            let mut name = plural(counted).to_owned();
+            name[..1].make_ascii_uppercase();
+            object.insert(format!("Count{name}"), count.into());
+        }
+    }
+    Ok(styled(&Value::Object(object)))
+}
+
 /// The resource with this identifier.
 pub(crate) async fn row(door: &Door, level: Level, id: &str) -> Result<Row> {
     let key = door.ids.resolve(level, id).await?.ok_or(Error::Unknown)?;
@@ -248,7 +283,7 @@ fn tags_of(row: &Row, level: Level) -> Value {
 }
 
 /// Orthanc's form, in UTC as there.
-fn timestamp(at: Moment) -> String {
+pub(crate) fn timestamp(at: Moment) -> String {
     let utc = Moment::new(at.micros, 0);
     format!("{}T{}", utc.da(), utc.tm())
 }

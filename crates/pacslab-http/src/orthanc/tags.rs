@@ -1,10 +1,9 @@
 //! The attributes of an instance in Orthanc's JSON: `Full`, `Short` and `Simplify`.
 
-use std::collections::HashMap;
-
 use axum::extract::{Path, Query, State};
 use pacslab_dicom::{Dataset, Element, Value as Held, dict};
 use pacslab_model::{Tag, Vr, tags};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{instance, styled};
@@ -16,7 +15,7 @@ use crate::object;
 const LONGEST: usize = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     /// `"0010,0020": {"Name", "Type", "Value"}`
     Full,
     /// `"0010,0020": "P12345"`
@@ -25,19 +24,26 @@ enum Form {
     Simple,
 }
 
-pub(crate) async fn tags(
-    at: At,
-    path: Path<String>,
-    Query(params): Query<HashMap<String, String>>,
-) -> Result {
-    let form = if params.contains_key("simplify") {
-        Form::Simple
-    } else if params.contains_key("short") {
-        Form::Short
-    } else {
-        Form::Full
-    };
-    answer(at, path, form).await
+/// `?simplify`, `?short`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FormParams {
+    simplify: Option<String>,
+    short: Option<String>,
+}
+
+impl FormParams {
+    pub(crate) fn form(&self) -> Form {
+        match (&self.simplify, &self.short) {
+            (Some(_), _) => Form::Simple,
+            (None, Some(_)) => Form::Short,
+            (None, None) => Form::Full,
+        }
+    }
+}
+
+pub(crate) async fn tags(at: At, path: Path<String>, Query(params): Query<FormParams>) -> Result {
+    answer(at, path, params.form()).await
 }
 
 pub(crate) async fn simplified(at: At, path: Path<String>) -> Result {
@@ -57,7 +63,7 @@ async fn answer(State(door): At, Path(id): Path<String>, form: Form) -> Result {
     Ok(styled(&value))
 }
 
-fn json(set: &Dataset, form: Form) -> Value {
+pub(crate) fn json(set: &Dataset, form: Form) -> Value {
     let members = set.iter().filter(|e| !e.tag.is_group_length()).map(|element| {
         let keyword = dict::keyword(element.tag);
         let digits = digits(element.tag);

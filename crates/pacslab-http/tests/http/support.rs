@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use pacslab_archive::{Archive, Origin, Parts};
+use pacslab_archive::{Archive, Caller, Origin, Parts, Peers};
 use pacslab_dicom::{Dataset, FileMeta, TransferSyntax, file};
 use pacslab_http::{Auth, Limits, Site, State, WorklistView, app};
 use pacslab_model::time::FixedClock;
@@ -65,13 +65,16 @@ impl Lab {
             emit: events.clone(),
         })
         .unwrap();
+        let aet = AeTitle::new("PACSLAB").unwrap();
         let mut state = State {
             archive: archive.clone(),
+            peers: Arc::new(Peers::default()),
+            caller: Caller::titled(archive.clone(), aet.clone(), events.clone(), clock.clone()),
             worklist: Arc::new(Waiting),
             events: events.clone(),
             clock,
             auth: None,
-            site: Site::new(AeTitle::new("PACSLAB").unwrap(), "0.1.0"),
+            site: Site::new(aet, "0.1.0"),
             limits: Limits::default(),
         };
         change(&mut state);
