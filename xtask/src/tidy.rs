@@ -85,6 +85,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("nothing panics on outside input", no_unwrap),
     ("every module says what it is", module_docs),
     ("files stay short", short_files),
+    ("TLS is rustls with ring", no_other_tls),
     ("every ADR is in the index", adrs_indexed),
     ("nothing names a path of somebody's machine", no_machine_paths),
 ];
@@ -236,6 +237,18 @@ fn short_files(repository: &Repository) -> Vec<String> {
         .collect()
 }
 
+/// Those want NASM, CMake or Perl on Windows, or a library of the system: with ring a C compiler
+/// is enough. Mostly they come in by a default feature of something else.
+fn no_other_tls(repository: &Repository) -> Vec<String> {
+    let lock = repository.texts.iter().find(|text| text.path == "Cargo.lock");
+    lock.iter()
+        .flat_map(|lock| lock.text.lines())
+        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+        .filter(|name| ["aws-lc-sys", "openssl-sys", "native-tls"].contains(name))
+        .map(|name| format!("Cargo.lock: {name}: `cargo tree --target all -i {name}` says why"))
+        .collect()
+}
+
 fn adrs_indexed(repository: &Repository) -> Vec<String> {
     let index = repository
         .texts
@@ -328,7 +341,8 @@ impl Repository {
                 continue;
             }
             let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-            let wanted = ["rs", "toml", "md", "py", "txt", "json", "ts", "sh", "yml", "yaml"];
+            let wanted =
+                ["rs", "toml", "md", "py", "txt", "json", "ts", "sh", "yml", "yaml", "lock"];
             if !wanted.contains(&extension.as_str()) && !path.starts_with(root.join(".ci")) {
                 continue;
             }

@@ -58,7 +58,7 @@ pub(crate) fn windows(root: &Path, filter: &[String]) -> Result<(), String> {
             words.extend(filter.iter().map(String::as_str));
             lab.tests(&[], &words)
         });
-        print_skipped(&skips, "programs of this system are not seen by those under wine");
+        print_skipped(&skips, "under wine the peers of this system are not to be had");
     }
     wine::stop(&lab.prefix);
     table.print();
@@ -115,7 +115,7 @@ impl Lab<'_> {
             command.arg("--").args(words);
         }
         wine::environment(&mut command, &self.prefix);
-        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine");
+        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine::program());
         command.env("PACSLAB_SKIPPED", self.target().join("skipped-tests"));
         run(&mut command)
     }

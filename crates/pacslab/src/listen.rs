@@ -34,7 +34,33 @@ impl Door {
     /// # Errors
     /// A busy port names its likely owner and the options that change it.
     pub(crate) async fn open(&self) -> Result<TcpListener> {
+        #[cfg(windows)]
+        self.look_for_others().map_err(|error| self.explain(&error))?;
         TcpListener::bind((self.bind, self.port)).await.map_err(|error| self.explain(&error))
+    }
+
+    /// On Windows two programs may listen on one port, the one on an address, the other on all:
+    /// whoever connects then reaches the wrong one. Taking for a moment what is not wanted shows
+    /// whether somebody has it.
+    #[cfg(windows)]
+    fn look_for_others(&self) -> std::io::Result<()> {
+        use std::net::{Ipv4Addr, Ipv6Addr};
+        let other: IpAddr = match (self.bind, self.bind.is_unspecified()) {
+            _ if self.port == 0 => return Ok(()),
+            (IpAddr::V4(_), true) => Ipv4Addr::LOCALHOST.into(),
+            (IpAddr::V4(_), false) => Ipv4Addr::UNSPECIFIED.into(),
+            (IpAddr::V6(_), true) => Ipv6Addr::LOCALHOST.into(),
+            (IpAddr::V6(_), false) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = match other {
+            IpAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+            IpAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+        };
+        match socket.bind((other, self.port).into()) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => Err(error),
+            // the real attempt tells everything else
+            _ => Ok(()),
+        }
     }
 
     fn explain(&self, error: &std::io::Error) -> Failure {
@@ -54,8 +80,16 @@ impl Door {
                     .hint(format!("stop it, {change}, or take free ports with --ephemeral"))
             }
             ErrorKind::PermissionDenied => {
+                let why = match cfg!(windows) {
+                    // Hyper-V and containers reserve ranges at each start
+                    true => {
+                        "another program has it for itself, or Windows has reserved it \
+                         (`netsh interface ipv4 show excludedportrange protocol=tcp` lists those)"
+                    }
+                    false => "ports below 1024 are reserved on many systems",
+                };
                 Failure::network(format!("{name} port {port} on {bind} may not be opened: {error}"))
-                    .hint(format!("ports below 1024 are reserved on many systems; {change}"))
+                    .hint(format!("{why}; {change}"))
             }
             ErrorKind::AddrNotAvailable => {
                 Failure::usage(format!("{bind} is no address of this computer"))

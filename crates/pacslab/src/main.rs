@@ -4,12 +4,14 @@
 //! result into messages and an exit code ([`exit`]). The department itself, what listens where,
 //! is put together in [`department`].
 
+mod browser;
 mod client;
 mod clock;
 mod cmd;
 mod config;
 mod demo;
 mod department;
+mod double_click;
 mod exit;
 mod export;
 mod http;
@@ -27,12 +29,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = cmd::Cli::parse();
+    let double_click = double_click::command();
+    let cli = double_click.map_or_else(cmd::Cli::parse, cmd::Cli::parse_from);
     let output = output::Output::new(cli.global.json);
     match run(cli, &output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output.failure(&failure);
+            if double_click.is_some() {
+                double_click::keep_window();
+            }
             failure.exit.into()
         }
     }

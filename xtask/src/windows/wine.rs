@@ -23,7 +23,7 @@ pub(super) fn prefix(prefix: &Path, cache: &Path) -> Result<(), String> {
         fs::remove_dir_all(prefix)
             .map_err(|e| format!("cannot remove {}: {e}", prefix.display()))?;
     }
-    run(Command::new("wine").arg("--version"))?;
+    run(Command::new(program()).arg("--version"))?;
     run(command(prefix).args(["wineboot", "--init"]))?;
     let system = prefix.join("drive_c/windows/system32");
     let random = system.join(RANDOM_DLL);
@@ -38,9 +38,15 @@ pub(super) fn prefix(prefix: &Path, cache: &Path) -> Result<(), String> {
     run(&mut compile)
 }
 
-/// `wine`, to which the program and its arguments are still to be said.
+/// The loader itself, where Debian keeps it: the script around it misses 32 bits each time.
+pub(super) fn program() -> &'static str {
+    const LOADER: &str = "/usr/lib/wine/wine64";
+    if Path::new(LOADER).is_file() { LOADER } else { "wine" }
+}
+
+/// wine, to which the program and its arguments are still to be said.
 pub(super) fn command(prefix: &Path) -> Command {
-    let mut command = Command::new("wine");
+    let mut command = Command::new(program());
     environment(&mut command, prefix);
     command
 }

@@ -30,6 +30,7 @@ pub enum Poll {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Changes {
     /// These files; none: nothing.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only inotify names files"))]
     Files(BTreeSet<Arc<str>>),
     /// Nobody knows: list the folder.
     Unknown,

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// End after the last step instead of staying up
     #[arg(long)]
     exit: bool,
+    /// Show the page in the browser after the last step
+    #[arg(long, conflicts_with_all = ["exit", "profile"])]
+    browser: bool,
     /// Take free ports and a temporary folder
     #[arg(long)]
     ephemeral: bool,
@@ -131,6 +134,9 @@ impl super::Run for Args {
                 accession: accessions.first().map_or("ACC1001", String::as_str),
             }
             .tell(context.out);
+            if self.browser {
+                crate::browser::show(&format!("http://{}", local(department.http)), context.out);
+            }
             interrupted().await;
             context.out.say("stopping: what is in flight is finished first");
         }

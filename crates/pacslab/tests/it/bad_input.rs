@@ -28,6 +28,7 @@ fn head_of_ct(instance: &str) -> Vec<u8> {
 }
 
 /// As little as a CT can be and still be indexed, with so many bytes of pixels.
+#[cfg(target_os = "linux")]
 fn small_ct(instance: &str, pixels: usize) -> Vec<u8> {
     let mut data_set = head_of_ct(instance);
     data_set.extend(element(0x0008, 0x0060, b"CT"));

@@ -3,7 +3,7 @@
 use super::process::{Finished, Running};
 use super::{http, mllp, wait};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
@@ -43,7 +43,7 @@ impl Setup {
 
     /// A data folder somewhere else than in the test's own folder.
     #[cfg(target_os = "linux")]
-    pub(crate) fn data(mut self, folder: &Path) -> Self {
+    pub(crate) fn data(mut self, folder: &std::path::Path) -> Self {
         self.data = Some(folder.to_path_buf());
         self
     }

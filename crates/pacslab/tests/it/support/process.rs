@@ -1,6 +1,5 @@
 //! Running programs: to their end with a limit, or beside the test until it is over.
 
-use super::wait;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -131,7 +130,7 @@ impl Running {
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         run(Command::new("kill").args(["-INT", &pid])).success();
-        wait::until(&format!("{} to stop after SIGINT", self.name), || {
+        super::wait::until(&format!("{} to stop after SIGINT", self.name), || {
             self.child.try_wait().expect("a child can be waited for")
         })
     }
