@@ -30,7 +30,7 @@ pub enum CallError {
     Refused { peer: String, what: &'static str, reply: StatusReply },
     #[error(
         "{peer} has the host * and cannot be called; register the address it listens at, e.g. \
-         `pacslab modality register {peer} --to AET@127.0.0.1:11112`"
+         `pacslab modality register AET@127.0.0.1:11112 --name {peer}`"
     )]
     Nowhere { peer: String },
 }

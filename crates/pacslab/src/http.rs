@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 client over tokio: GET, basic authentication, bodies of known length, chunked
-//! or until the end. RFC 9110, RFC 9112.
+//! A small HTTP/1.1 client over tokio: one request a connection, basic authentication, answers of
+//! known length, chunked or until the end. RFC 9110, RFC 9112.
 //!
 //! Only `http://`: what is asked is our own server or an Orthanc on the same network, and a full
 //! client would bring a TLS stack into a tree that has none. Bodies are read piece by piece, so
@@ -65,7 +65,54 @@ impl Server {
 
     /// The whole body; anything but 200 to 299 is a failure.
     pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Vec<u8>> {
-        let mut body = self.open(path, accept).await?;
+        let request = Request { accept, ..Request::new("GET", path) };
+        let (head, body) = self.request(&request).await?;
+        let body = self.collect(path, body).await?;
+        head.check(self, path, &body)?;
+        Ok(body)
+    }
+
+    /// Sends a body (media type and bytes), or none; the answer is told whatever its status is.
+    pub(crate) async fn ask(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+    ) -> Result<Answer> {
+        let request = Request { body, ..Request::new(method, path) };
+        let (head, body) = self.request(&request).await?;
+        let body = self.collect(path, body).await?;
+        Ok(Answer { url: self.url(), path: path.to_owned(), head, body })
+    }
+
+    /// Sends the request and reads the head of the answer; the body is left to the caller.
+    pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<Body> {
+        let request = Request { accept, ..Request::new("GET", path) };
+        let (head, mut body) = self.request(&request).await?;
+        if !head.is_success() {
+            let why = timeout(self.timeout, body.next()).await;
+            let why = why.ok().and_then(std::result::Result::ok).flatten().unwrap_or_default();
+            head.check(self, path, &why)?;
+        }
+        Ok(body)
+    }
+
+    async fn request(&self, request: &Request<'_>) -> Result<(Head, Body)> {
+        let path = request.path;
+        let connect = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = timeout(self.timeout, connect).await.map_err(|_| self.silent(path))?.map_err(
+            |error| {
+                Failure::network(format!("no connection to {}: {error}", self.url()))
+                    .hint("is `pacslab serve` running? start it, or name the server")
+            },
+        )?;
+        timeout(self.timeout, self.exchange(stream, request))
+            .await
+            .map_err(|_| self.silent(path))?
+            .map_err(|error| self.broken(path, &error))
+    }
+
+    async fn collect(&self, path: &str, mut body: Body) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         while let Some(piece) = timeout(self.timeout, body.next())
             .await
@@ -81,53 +128,37 @@ impl Server {
         Ok(all)
     }
 
-    /// Sends the request and reads the head of the answer; the body is left to the caller.
-    pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<Body> {
-        let connect = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = timeout(self.timeout, connect).await.map_err(|_| self.silent(path))?.map_err(
-            |error| {
-                Failure::network(format!("no connection to {}: {error}", self.url()))
-                    .hint("is `pacslab serve` running? start it, or name the server")
-            },
-        )?;
-        let exchange = self.exchange(stream, path, accept);
-        let (status, reason, mut body) = timeout(self.timeout, exchange)
-            .await
-            .map_err(|_| self.silent(path))?
-            .map_err(|error| self.broken(path, &error))?;
-        match status {
-            200..=299 => Ok(body),
-            401 => Err(Failure::failed(format!("{} wants a login for {path}", self.url()))
-                .hint("give one with --user NAME:PASSWORD")),
-            _ => {
-                let why = timeout(self.timeout, body.next()).await;
-                let why = why.ok().and_then(std::result::Result::ok).flatten().unwrap_or_default();
-                let why = reason_in(&why);
-                let text = format!("{} answered {status} {reason} to {path}", self.url());
-                Err(Failure::failed(if why.is_empty() { text } else { format!("{text}: {why}") }))
-            }
-        }
-    }
-
     async fn exchange(
         &self,
         mut stream: TcpStream,
-        path: &str,
-        accept: &str,
-    ) -> std::io::Result<(u16, String, Body)> {
+        asked: &Request<'_>,
+    ) -> std::io::Result<(Head, Body)> {
         let authorization = match &self.authorization {
             Some(word) => format!("Authorization: Basic {word}\r\n"),
             None => String::new(),
         };
+        let Request { method, path, accept, body } = asked;
+        let content = match body {
+            Some((kind, bytes)) => {
+                format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", bytes.len())
+            }
+            // a POST without a body says so, or some servers wait for one
+            None if *method != "GET" => "Content-Length: 0\r\n".to_owned(),
+            None => String::new(),
+        };
         let request = format!(
-            "GET {}{path} HTTP/1.1\r\nHost: {}:{}\r\nAccept: {accept}\r\n{authorization}\
-             User-Agent: pacslab/{}\r\nConnection: close\r\n\r\n",
+            "{method} {}{path} HTTP/1.1\r\nHost: {}:{}\r\nAccept: {accept}\r\n{authorization}\
+             {content}User-Agent: pacslab/{}\r\nConnection: close\r\n\r\n",
             self.base,
             self.host,
             self.port,
             env!("CARGO_PKG_VERSION"),
         );
-        stream.write_all(request.as_bytes()).await?;
+        let mut message = request.into_bytes();
+        if let Some((_, bytes)) = body {
+            message.extend_from_slice(bytes);
+        }
+        stream.write_all(&message).await?;
         let mut reader = BufReader::new(stream);
         let mut head = (&mut reader).take(MAX_HEAD);
         let status_line = line(&mut head).await?;
@@ -153,7 +184,7 @@ impl Server {
                 length = Length::Known(count);
             }
         }
-        Ok((status, reason, Body { reader, length }))
+        Ok((Head { status, reason }, Body { reader, length }))
     }
 
     fn silent(&self, path: &str) -> Failure {
@@ -163,6 +194,81 @@ impl Server {
 
     fn broken(&self, path: &str, error: &std::io::Error) -> Failure {
         Failure::network(format!("the answer of {} to {path} broke off: {error}", self.url()))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Request<'a> {
+    method: &'static str,
+    path: &'a str,
+    accept: &'a str,
+    /// Media type and bytes.
+    body: Option<(&'a str, &'a [u8])>,
+}
+
+impl<'a> Request<'a> {
+    fn new(method: &'static str, path: &'a str) -> Self {
+        Self { method, path, accept: "application/json", body: None }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Head {
+    status: u16,
+    reason: String,
+}
+
+impl Head {
+    fn is_success(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+
+    fn check(&self, server: &Server, path: &str, body: &[u8]) -> Result<()> {
+        self.check_named(&server.url(), path, body)
+    }
+
+    fn check_named(&self, url: &str, path: &str, body: &[u8]) -> Result<()> {
+        let Self { status, reason } = self;
+        match status {
+            200..=299 => Ok(()),
+            401 => Err(Failure::failed(format!("{url} wants a login for {path}"))
+                .hint("give one with --login NAME:PASSWORD")),
+            _ => {
+                let why = reason_in(body);
+                let text = format!("{url} answered {status} {reason} to {path}");
+                Err(Failure::failed(if why.is_empty() { text } else { format!("{text}: {why}") }))
+            }
+        }
+    }
+}
+
+/// An answer with its whole body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    url: String,
+    path: String,
+    head: Head,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> u16 {
+        self.head.status
+    }
+
+    /// The body of a success; anything but 200 to 299 is a failure.
+    pub(crate) fn success(self) -> Result<Vec<u8>> {
+        self.head.check_named(&self.url, &self.path, &self.body)?;
+        Ok(self.body)
+    }
+
+    /// The JSON of a success.
+    pub(crate) fn json(self) -> Result<serde_json::Value> {
+        let (url, path) = (self.url.clone(), self.path.clone());
+        let body = self.success()?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::failed(format!("{url} answered {path} with no JSON: {error}"))
+        })
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct SiteArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Login [default: that of the configuration]
-    #[arg(long, value_name = "NAME:PASSWORD")]
+    #[arg(long = "login", alias = "user", value_name = "NAME:PASSWORD")]
     user: Option<String>,
 }
 
