@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pacslab_dicom::Dataset;
-use pacslab_dimse::Proposal;
+use pacslab_dimse::{Proposal, Status};
 use pacslab_dimse::message::SubOperations;
 use pacslab_model::{AeTitle, Level, Vr, tags, uids};
 
@@ -164,6 +164,12 @@ impl Told {
         } else if self.refused.is_none() || self.sent + self.failed > 0 {
             let Self { sent, failed, .. } = &self;
             context.out.line(format!("{sent} objects sent to {dest}, {failed} failed"));
+            if sent + failed == 0 {
+                context.out.remark(&format!(
+                    "{} holds nothing of what was asked for; `pacslab find` lists its studies",
+                    target.peer
+                ));
+            }
         }
         match self.refused {
             None => Ok(Exit::Done),
@@ -171,10 +177,20 @@ impl Told {
                 context.out.warning(&format!("{} ended with {reply}", target.peer));
                 Ok(Exit::Partly)
             }
-            Some(reply) => Err(target.refused("C-MOVE", &reply).hint(format!(
-                "does {} know {dest}, and does {dest} listen? `pacslab receive` is PYNETSCP",
-                target.peer.aet
-            ))),
+            Some(reply) => {
+                let pacs = &target.peer.aet;
+                let hint = match reply.status {
+                    Status::MOVE_DESTINATION_UNKNOWN => format!(
+                        "{pacs} sends only to those that it knows; in pacslab.toml of the embedded \
+                         one: [peers] and {dest} = \"{dest}@host:port\""
+                    ),
+                    _ => format!(
+                        "does {dest} listen where {pacs} looks for it? `pacslab receive` is \
+                         PYNETSCP on port 11112"
+                    ),
+                };
+                Err(target.refused("C-MOVE", &reply).hint(hint))
+            }
         }
     }
 }

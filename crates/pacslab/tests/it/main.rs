@@ -16,6 +16,7 @@ mod bad_input;
 mod cli;
 mod demo;
 mod echo;
+mod examples;
 mod fhir;
 mod find;
 mod http;
