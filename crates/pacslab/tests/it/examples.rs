@@ -162,7 +162,7 @@ fn every_example_of_the_help_runs_as_it_is_written() {
         }
     }
     let folder = stage.lab.folder.path();
-    for made in ["order.hl7", "scans", "fhir", "moved", "worklists/ACC1002.wl", "data/samples"] {
+    for made in ["order.hl7", "scans", "fhir", "moved", "worklists/ACC1004.wl", "data/samples"] {
         assert!(folder.join(made).exists(), "no example made {made}");
     }
 }

@@ -24,7 +24,7 @@ impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab worklist create", "writes worklists/ACC1001.wl: DOE^JANE, CT, in ten minutes"),
         (
-            "pacslab worklist create --accession ACC1002 --name ROE^JOHN --sex M --at now+1h",
+            "pacslab worklist create --accession ACC1004 --patient-id P67890 --name ROE^JOHN --sex M",
             "another item; Orthanc and DCMTK serve it, too",
         ),
     ];
