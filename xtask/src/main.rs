@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's chores, without a shell and without dependencies.
 
+mod containers;
 mod peers;
 mod steps;
 mod tidy;
@@ -20,6 +21,9 @@ cargo xtask <chore>
   tidy      only the checks of the repository itself
   windows [-- FILTER...]
             on Debian: build pacslab.exe, play the demo and run tests under wine
+  containers [-- PROGRAM]
+            check compose files and Dockerfile; on Linux as root also build the image
+            and run it, with PROGRAM or what cargo builds. Needs no container engine
   help      this text
 
 With CI=true a missing peer is a failure; elsewhere the tests that need it are
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["test"] => steps::test(&root, false, &filter),
         ["test", "--install"] => steps::test(&root, true, &filter),
         ["install"] => peers::install(&root),
+        ["containers"] => containers::containers(&root, filter.first().map(String::as_str)),
         ["windows"] => windows::windows(&root, &filter),
         ["tidy"] => tidy_up(&root),
         [] | ["help" | "--help" | "-h"] => {
