@@ -56,11 +56,11 @@ pub enum Refusal {
     },
     NotProposed,
     Unanswered,
+    /// Accepted, but the peer is not its SCP.
+    Role,
 }
 
 impl std::fmt::Display for Refusal {
-    /// Accepted, but the peer is not its SCP.
-    Role,
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Answered(outcome) => write!(f, "{outcome}"),
@@ -69,10 +69,10 @@ impl std::fmt::Display for Refusal {
                 write!(f, "{} is needed, it accepted {}", named(needed), names.join(", "))
             }
             Self::NotProposed => f.write_str("it was not proposed on this association"),
+            Self::Role => f.write_str("SCP role not negotiated (role selection)"),
             Self::Unanswered => f.write_str("it gave no answer to this presentation context"),
         }
     }
-            Self::Role => f.write_str("SCP role not negotiated (role selection)"),
 }
 
 /// `CT Image Storage (1.2.840…)`, or the bare UID.
