@@ -39,6 +39,9 @@ pub enum Error {
     DataSet { what: &'static str, transfer_syntax: Uid, problem: String },
     #[error("what was to be sent could not be read: {0}")]
     Source(#[source] io::Error),
+    /// The door ends the association instead of answering.
+    #[error("{0}")]
+    Denied(String),
     #[error("the association is over")]
     Over,
     #[error("the server is shutting down")]

@@ -24,6 +24,6 @@ pub use connect::{Remote, Requestor};
 pub use context::{Context, Contexts, Proposal, choose_contexts};
 pub use error::{Error, Refusal};
 pub use negotiate::{Acceptance, Acceptor, Decision, Offer, Roles, Syntaxes, negotiate};
-pub use server::{BoxFuture, Handler, ServerConfig, ServerLimits, refuse, serve};
+pub use server::{BoxFuture, Handler, ServerConfig, ServerLimits, answer_only, refuse, serve};
 pub use status::{Status, StatusReply};
 pub use wire::Stream;

@@ -383,16 +383,26 @@ pub async fn refuse(
     context: &Context,
     request: &Request,
 ) -> Result<(), Error> {
-    let begun = Instant::now();
-    association.skip_data().await?;
     let field = request.operation.field();
     let same = request.operation.sop_class() == &context.abstract_syntax;
     let reply = match same {
         true => StatusReply::new(Status::UNRECOGNIZED_OPERATION, format!("no {field} here")),
         false => StatusReply::of(Status::SOP_CLASS_NOT_SUPPORTED),
     };
+    answer_only(association, context, request, &reply).await
+}
+
+/// Answers a request without performing it.
+pub async fn answer_only(
+    association: &mut Association,
+    context: &Context,
+    request: &Request,
+    reply: &StatusReply,
+) -> Result<(), Error> {
+    let begun = Instant::now();
+    association.skip_data().await?;
     association.respond(context, request.response(reply.clone())).await?;
     let summary = format!("of {}", crate::error::named(request.operation.sop_class()));
-    association.tell(Told::new(field, summary, &reply, begun.elapsed()));
+    association.tell(Told::new(request.operation.field(), summary, reply, begun.elapsed()));
     Ok(())
 }

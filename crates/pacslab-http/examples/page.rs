@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         worklist: Arc::new(Sample),
         events,
         clock,
-        auth: Some(Auth::new().user("orthanc", "orthanc")),
+        auth: Some(Auth::new([0; 32]).user("orthanc", "orthanc")),
         site: Site {
             http_port: port,
             mllp_port: Some(2575),

@@ -7,10 +7,10 @@ use pacslab_archive::{Archive, Caller, Peers};
 use pacslab_model::{AeTitle, Clock};
 use pacslab_store::EventLog;
 
-use crate::auth::Auth;
 use crate::orthanc::ids::Ids;
 use crate::orthanc::jobs::Jobs;
 use crate::orthanc::queries::Queries;
+use crate::users::Auth;
 use crate::worklist::WorklistView;
 
 /// What the HTTP doors are made of.
@@ -34,10 +34,14 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub struct Site {
     pub aet: AeTitle,
+    /// What `/system` calls it.
+    pub name: String,
     pub version: String,
     pub dicom_port: u16,
     pub http_port: u16,
     pub mllp_port: Option<u16>,
+    /// Names that requests may be addressed to, beside localhost and addresses; `*`: any.
+    pub hosts: Vec<String>,
     /// Where DICOMweb is found; begins with a slash and does not end with one.
     pub dicomweb_root: String,
     /// `https://pacs.example.org`: what links in answers begin with. `None`: links are relative,
@@ -49,10 +53,12 @@ impl Site {
     pub fn new(aet: AeTitle, version: impl Into<String>) -> Self {
         Self {
             aet,
+            name: "PACS Lab".to_owned(),
             version: version.into(),
             dicom_port: 4242,
             http_port: 8042,
             mllp_port: None,
+            hosts: Vec::new(),
             dicomweb_root: "/dicom-web".to_owned(),
             public_url: None,
         }

@@ -33,6 +33,8 @@ pub(crate) enum Error {
     TooLarge(String),
     Slow(String),
     Login,
+    /// Too many failed logins: again after this time.
+    Patience(std::time::Duration),
     Forbidden(String),
     Full(String),
     /// A peer does not answer, or not as it should.
@@ -67,6 +69,7 @@ impl Error {
             Self::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, 3, "Parameter out of range"),
             Self::Slow(_) => (S::REQUEST_TIMEOUT, 16, "Timeout"),
             Self::Login => (S::UNAUTHORIZED, 29, "Bad user or password"),
+            Self::Patience(_) => (S::TOO_MANY_REQUESTS, 29, "Bad user or password"),
             Self::Forbidden(_) => (S::FORBIDDEN, 45, "Access is forbidden"),
             Self::Full(_) => (S::INSUFFICIENT_STORAGE, 19, "The file storage is full"),
             Self::Closing(_) => (S::SERVICE_UNAVAILABLE, 36, "Not available now"),
@@ -85,6 +88,9 @@ impl Error {
             Self::Route => "there is nothing at this address",
             Self::Method => "this address exists, but not for this method",
             Self::Unknown | Self::Login => "",
+            Self::Patience(_) => {
+                "too many logins with a wrong name or password came from this address; wait"
+            }
             Self::Cancelled => "the job was cancelled; what had arrived stays there",
             Self::NotFound(text)
             | Self::Item(text)
@@ -122,6 +128,10 @@ impl IntoResponse for Error {
         if let Self::Login = self {
             let realm = HeaderValue::from_static("Basic realm=\"PACS Lab\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+        }
+        if let Self::Patience(wait) = self {
+            let seconds = HeaderValue::from(wait.as_secs() + 1);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response.extensions_mut().insert(self);
         response

@@ -16,11 +16,12 @@ mod patience;
 mod serve;
 mod stream;
 mod ui;
+pub mod users;
 mod worklist;
 
-pub use auth::Auth;
 pub use door::{Limits, Site, State};
 pub use serve::{Listening, serve};
+pub use users::Auth;
 pub use worklist::WorklistView;
 
 use axum::{Router, middleware};

@@ -13,16 +13,19 @@ use pacslab_dimse::{
 use pacslab_model::{AeTitle, Clock, Emit};
 use pacslab_ris::Worklist;
 
+use crate::gate::Gate;
 use crate::services;
 
 /// What the services work on.
 pub struct Door {
     pub archive: Arc<Archive>,
     pub worklist: Arc<Worklist>,
-    /// Our AE title; other called titles are accepted as well.
+    /// Our AE title; other called titles are accepted as well, unless the policy forbids it.
     pub aet: AeTitle,
     /// Who is known: C-MOVE goes to no others. Changes while the department runs.
     pub peers: Arc<Peers>,
+    /// What who may do.
+    pub gate: Gate,
     /// Who we are when we call a destination.
     pub requestor: Requestor,
     pub events: Arc<dyn Emit>,
@@ -39,8 +42,11 @@ impl std::fmt::Debug for Door {
 }
 
 impl Acceptor for Door {
-    fn decide(&self, request: &AssociateRq, _: SocketAddr) -> Decision {
-        Decision::Accept(negotiate(request, &services::offer))
+    fn decide(&self, request: &AssociateRq, from: SocketAddr) -> Decision {
+        match self.admit(request, from) {
+            Ok(()) => Decision::Accept(negotiate(request, &services::offer)),
+            Err(turned) => Decision::Reject(turned.answer),
+        }
     }
 }
 
@@ -52,7 +58,12 @@ impl Handler for Door {
         request: Request,
     ) -> BoxFuture<'a, Result<(), Error>> {
         match services::performer(&context, &request) {
-            Some(service) => (service.perform)(self, association, context, request),
+            Some(service) => match self.objection(association, &request.operation) {
+                None => (service.perform)(self, association, context, request),
+                Some(no) => {
+                    Box::pin(async move { self.say_no(association, context, request, &no).await })
+                }
+            },
             None => Box::pin(async move { refuse(association, &context, &request).await }),
         }
     }

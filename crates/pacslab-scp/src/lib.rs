@@ -7,13 +7,16 @@ pub mod conformance;
 mod door;
 mod find_study;
 mod find_worklist;
+mod gate;
 mod get;
 mod identifier;
 mod move_;
+pub mod policy;
 mod services;
 mod status_map;
 mod store;
 mod verification;
 
 pub use door::Door;
+pub use gate::{Gate, kinds};
 pub use services::{AbstractSyntax, SERVICES, Service, offer};

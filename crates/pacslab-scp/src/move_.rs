@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pacslab_archive::{Delivered, Delivery};
 use pacslab_dimse::message::{MoveOriginator, Request};
 use pacslab_dimse::service::move_::{self, MoveHandler, MoveRequest, MoveTask, SubOperation};
-use pacslab_dimse::{Association, BoxFuture, Context, Error, Remote, Status, StatusReply};
+use pacslab_dimse::{Association, BoxFuture, Context, Error, Status, StatusReply};
 
 use crate::door::Door;
 use crate::identifier::{self, Root};
@@ -29,7 +29,11 @@ struct Retrieve<'a> {
 impl MoveHandler for Retrieve<'_> {
     fn begin(&self, request: MoveRequest) -> BoxFuture<'_, Result<Box<dyn MoveTask>, StatusReply>> {
         Box::pin(async move {
-            let remote = self.door.destination(&request.destination)?;
+            let title = request.destination.trim_matches(' ');
+            // the policy has seen it; a peer may have been removed since
+            let Some(remote) = self.door.destination(title).map(|peer| peer.remote()) else {
+                return Err(Status::MOVE_DESTINATION_UNKNOWN.into());
+            };
             let (_, scope) = identifier::scope(self.root, &request.identifier)?;
             let archive = &self.door.archive;
             let instances =
@@ -43,19 +47,6 @@ impl MoveHandler for Retrieve<'_> {
             let delivery =
                 Delivery::new(archive.clone(), requestor, remote, instances, Some(originator));
             Ok(Box::new(Task { total, delivery }) as Box<dyn MoveTask>)
-        })
-    }
-}
-
-impl Door {
-    /// # Errors
-    /// 0xA801, with the title that is not known.
-    fn destination(&self, title: &str) -> Result<Remote, StatusReply> {
-        self.peers.destination(title).map(|peer| peer.remote()).ok_or_else(|| {
-            StatusReply::new(
-                Status::MOVE_DESTINATION_UNKNOWN,
-                format!("destination {} is not known; add it to [peers]", title.trim()),
-            )
         })
     }
 }

@@ -19,7 +19,7 @@ use pacslab_model::order::{Order, ScheduledStep, StepStatus};
 use pacslab_model::time::FixedClock;
 use pacslab_model::{AeTitle, Moment, PersonName, Uid, Vr, tags, uids};
 use pacslab_ris::{Worklist, WorklistSettings};
-use pacslab_scp::{Door, SERVICES};
+use pacslab_scp::{Door, Gate, SERVICES};
 use pacslab_store::{MemoryBlobs, SqliteIndex};
 use tokio::net::TcpListener;
 
@@ -62,6 +62,7 @@ async fn lab() -> Lab {
             [receiver, remote("NOBODY", 1)]
                 .map(|at| Peer::new(at.aet.to_string(), at.aet, at.host, at.port)),
         )),
+        gate: Gate::default(),
         requestor: Requestor::new(aet, events.clone(), clock.clone()),
         events: events.clone(),
         clock: clock.clone(),
@@ -235,9 +236,9 @@ const EXPECTED: [&str; 9] = [
     uids::STUDY_ROOT_FIND,
     uids::PATIENT_ROOT_MOVE,
     uids::STUDY_ROOT_MOVE,
-    uids::MODALITY_WORKLIST_FIND,
     uids::PATIENT_ROOT_GET,
     uids::STUDY_ROOT_GET,
+    uids::MODALITY_WORKLIST_FIND,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,7 +323,6 @@ async fn every_service_performs_its_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[tokio::test(flavor = "multi_thread")]
 async fn a_requestor_gets_objects_as_they_are_or_recoded() {
     let lab = lab().await;
     for (study, number) in [("1.2", 1), ("1.2", 2), ("1.3", 1)] {
@@ -403,6 +403,7 @@ async fn what_a_requestor_does_not_take_is_explained() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worklist_query_without_matches_is_explained() {
     let lab = lab().await;
     lab.schedule("ACC1001", "CT1");

@@ -12,10 +12,13 @@ use std::time::Duration;
 use pacslab_archive::{Archive, Caller, Parts, Peer, Peers};
 use pacslab_dimse::{Requestor, ServerConfig, ServerLimits, Timeouts};
 use pacslab_hl7::order::Options;
+use pacslab_http::Auth;
 use pacslab_model::{Clock, Emit, Event};
 use pacslab_ris::mllp::{self, MllpSettings};
 use pacslab_ris::worklist::WorklistEntry;
 use pacslab_ris::{Hl7Inbox, Images, Ris, RisSettings, Worklist, WorklistSettings};
+use pacslab_scp::Gate;
+use pacslab_scp::policy::{Always, Policy};
 use pacslab_store::{
     Arrival, Blobs, DataDir, Desk, EventLog, Index, LogLimits, MemoryBlobs, PackBlobs, PackOptions,
     SqliteDesk, SqliteIndex, StoreError,
@@ -26,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
 use crate::cmd::Context;
-use crate::config::{Config, Loaded, Origin, StorageKind};
+use crate::config::{Config, Loaded, Origin, Password, StorageKind};
 use crate::exit::{Exit, Failure, Result};
 use crate::listen::Door;
 use crate::logging::Logged;
@@ -54,6 +57,7 @@ pub(crate) async fn serve(loaded: Loaded, ephemeral: bool, context: &Context<'_>
     };
     crate::logging::start(config.log.level);
     let department = Department::start(&config).await?;
+    loaded.warnings.iter().for_each(|warning| context.out.warning(warning));
     context.out.warn_of_strangers(&config);
     if context.out.json {
         context.out.json(&department.ready());
@@ -106,6 +110,7 @@ impl Department {
             worklist: worklist.clone(),
             aet: config.dicom.aet.clone(),
             peers: peers.clone(),
+            gate: Gate::new(policy(config)),
             requestor: Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone()),
             events: sink.clone(),
             clock: clock.clone(),
@@ -129,6 +134,9 @@ impl Department {
         doors.spawn(mllp::serve(mllp, inbox, MllpSettings::default(), until_closed()));
 
         let mut site = pacslab_http::Site::new(config.dicom.aet.clone(), env!("CARGO_PKG_VERSION"));
+        site.name.clone_from(&config.http.name);
+        site.hosts.clone_from(&config.http.hosts.0);
+        site.dicomweb_root.clone_from(&config.http.dicomweb_root);
         site.dicom_port = dicom_at.port();
         site.http_port = http_at.port();
         site.mllp_port = Some(mllp_at.port());
@@ -144,9 +152,7 @@ impl Department {
             worklist: Arc::new(Board(worklist.clone())),
             events: events.clone(),
             clock: clock.clone(),
-            auth: Some(
-                pacslab_http::Auth::new().user(&config.http.user, config.http.password.reveal()),
-            ),
+            auth: auth(config)?,
             site,
             limits: pacslab_http::Limits::default(),
         });
@@ -289,16 +295,32 @@ impl Shelves {
         })
     }
 
+    /// Side by side: a new folder costs each of them some syncs.
     fn on_disk(dir: &Path) -> std::result::Result<Self, StoreError> {
         let folder = DataDir::open(dir)?;
-        Ok(Self {
-            blobs: Arc::new(PackBlobs::open(&folder.packs(), PackOptions::default())?),
-            index: Arc::new(SqliteIndex::open(&folder.index_db())?),
-            desk: Arc::new(SqliteDesk::open(&folder.lab_db())?),
-            events: EventLog::open(&folder.events_db(), LogLimits::default())?,
-            folder: Some(folder),
+        let (packs, index, desk, events) =
+            (folder.packs(), folder.index_db(), folder.lab_db(), folder.events_db());
+        std::thread::scope(|scope| {
+            let blobs = scope.spawn(|| PackBlobs::open(&packs, PackOptions::default()));
+            let index = scope.spawn(|| SqliteIndex::open(&index));
+            let desk = scope.spawn(|| SqliteDesk::open(&desk));
+            let events = EventLog::open(&events, LogLimits::default());
+            Ok(Self {
+                blobs: Arc::new(joined(blobs)?),
+                index: Arc::new(joined(index)?),
+                desk: Arc::new(joined(desk)?),
+                events: events?,
+                folder: Some(folder),
+            })
         })
     }
+}
+
+fn joined<T>(
+    opening: std::thread::ScopedJoinHandle<'_, std::result::Result<T, StoreError>>,
+) -> std::result::Result<T, StoreError> {
+    // a panic there is a panic here
+    opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 async fn open(
@@ -318,7 +340,56 @@ fn address(listener: &TcpListener) -> Result<SocketAddr> {
 /// The peers of the configuration; those registered while it ran lie over them.
 fn configured_peers(config: &Config) -> Vec<Peer> {
     let known = config.peers.iter();
-    known.map(|(name, at)| Peer::new(name, at.aet.clone(), &at.host, at.port)).collect()
+    known
+        .map(|(name, at)| {
+            let plain = Peer::new(name, at.aet.clone(), &at.host, at.port);
+            match config.peer_settings.get(name).cloned() {
+                Some(said) => Peer { aet: plain.aet, host: plain.host, port: plain.port, ..said },
+                None => plain,
+            }
+        })
+        .collect()
+}
+
+/// Who may log in; `None`: nobody has to.
+fn auth(config: &Config) -> Result<Option<Auth>> {
+    if !config.http.auth {
+        return Ok(None);
+    }
+    let http = &config.http;
+    let auth = Auth::new(crate::random::bytes()?).file(users_file(config));
+    let auth = config.users.iter().fold(auth, |auth, (name, password)| match password {
+        Password::Hash(hash) => auth.hashed(name, hash),
+        Password::Plain(word) => auth.user(name, word.reveal()),
+    });
+    Ok(Some(match config.built_in_login {
+        true => auth.built_in(&http.user, http.password.reveal()),
+        false => auth.user(&http.user, http.password.reveal()),
+    }))
+}
+
+/// Where users are kept that `pacslab user add` makes.
+pub(crate) fn users_file(config: &Config) -> PathBuf {
+    config.storage.dir.join("users")
+}
+
+/// Who may do what at the DICOM door.
+fn policy(config: &Config) -> Policy {
+    let dicom = &config.dicom;
+    Policy {
+        mode: dicom.policy,
+        open: dicom.open,
+        check_called: dicom.check_called_aet,
+        strict_aet: dicom.strict_aet,
+        always: Always {
+            echo: dicom.always_allow_echo,
+            store: dicom.always_allow_store,
+            find: dicom.always_allow_find,
+            find_worklist: dicom.always_allow_find_worklist,
+            get: dicom.always_allow_get,
+            move_: dicom.always_allow_move,
+        },
+    }
 }
 
 /// Orders that name no station go to the scanner of the lab.

@@ -23,6 +23,7 @@ mod mllp;
 mod order_args;
 mod outbox;
 mod output;
+mod random;
 mod rest;
 
 use std::process::ExitCode;

@@ -85,13 +85,25 @@ impl Output {
         self.labelled("warning", AnsiColor::Yellow, text);
     }
 
-    /// The doors are open to other computers and the password is the one that everybody knows.
+    /// What somebody should know before other computers come in.
     pub(crate) fn warn_of_strangers(&self, config: &crate::config::Config) {
-        let open = !config.http.bind.is_loopback();
-        if open && config.http.user == "orthanc" && config.http.password.reveal() == "orthanc" {
+        if config.http.bind.is_loopback() {
+            return;
+        }
+        let usual = config.http.user == "orthanc" && config.http.password.reveal() == "orthanc";
+        if !config.http.auth {
+            self.warning(
+                "other computers can read and change everything without a login (http.auth = false)",
+            );
+        } else if config.built_in_login && config.users.is_empty() {
+            self.remark(
+                "the login orthanc/orthanc works from this computer only; for other computers \
+                 make a user: pacslab user add NAME",
+            );
+        } else if usual {
             self.warning(
                 "other computers can reach the page with the login orthanc/orthanc; \
-                 choose your own with http.user and http.password",
+                 choose your own with http.user and http.password, or `pacslab user add NAME`",
             );
         }
     }
@@ -166,7 +178,8 @@ fn render(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Stri
 /// A path as a person here would type it: what is below the current folder without that.
 pub(crate) fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).map_or_else(|_| path.to_owned(), Path::to_owned)
+    // put together again: on Windows a `/` of the configuration becomes the `\` of everything else
+    path.strip_prefix(&here).unwrap_or(path).components().collect()
 }
 
 /// The text with control characters replaced.

@@ -36,7 +36,7 @@ pub(crate) async fn system(State(door): At) -> Result {
         "MaximumPatientCount": 0,
         "MaximumStorageMode": "Reject",
         "MaximumStorageSize": 0,
-        "Name": "PACS Lab",
+        "Name": site.name,
         "OverwriteInstances": false,
         "PacsLabVersion": site.version,
         "PatientLevelEnabled": true,

@@ -157,7 +157,7 @@ impl Answer {
 
 /// A user who may come in, for tests of authentication.
 pub(crate) fn orthanc_user() -> Auth {
-    Auth::new().user("orthanc", "orthanc")
+    Auth::new([0; 32]).user("orthanc", "orthanc")
 }
 
 pub(crate) fn part_10(object: &Dataset, syntax: TransferSyntax) -> Vec<u8> {

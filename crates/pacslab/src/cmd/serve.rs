@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// HL7 (MLLP) port
     #[arg(long, value_name = "N")]
     mllp_port: Option<u16>,
+    /// Let titles that are not in [peers] do from other computers what they may from this one
+    #[arg(long)]
+    open: bool,
     /// Take free ports and a temporary folder that is removed at the end
     #[arg(long)]
     ephemeral: bool,
@@ -66,6 +69,7 @@ impl Args {
             Entry::flag("--bind", "dicom.bind", self.bind),
             Entry::flag("--bind", "http.bind", self.bind),
             Entry::flag("--bind", "mllp.bind", self.bind),
+            Entry::flag("--open", "dicom.open", self.open.then_some(true)),
             Entry::flag("--aet", "dicom.aet", self.aet.as_ref()),
             Entry::flag("--dicom-port", "dicom.port", self.dicom_port.or(free)),
             Entry::flag("--http-port", "http.port", self.http_port.or(free)),

@@ -27,8 +27,14 @@ macro_rules! config {
         #[allow(dead_code, reason = "a key is declared before the part of the lab that reads it")]
         pub(crate) struct Config {
             $( $(#[doc = $section_doc])+ pub(crate) $section: $Section, )*
-            /// Destinations of C-MOVE by AE title, as `NAME = "AET@host:port"`.
+            /// Where peers listen, by name.
             pub(crate) peers: std::collections::BTreeMap<String, $crate::config::Peer>,
+            /// What else was said about them.
+            pub(crate) peer_settings: std::collections::BTreeMap<String, pacslab_archive::Peer>,
+            /// Who may log in, by name.
+            pub(crate) users: std::collections::BTreeMap<String, $crate::config::Password>,
+            /// The password of the login was chosen by nobody.
+            pub(crate) built_in_login: bool,
         }
 
         $(
@@ -46,7 +52,11 @@ macro_rules! config {
                     $( $section: $Section {
                         $( $key: values.get(concat!(stringify!($section), ".", stringify!($key)))?, )*
                     }, )*
-                    peers: values.peers()?,
+                    peers: values.peers()?.into_iter().map(|(name, peer)| (name, peer.into())).collect(),
+                    peer_settings: values.peers()?,
+                    users: values.users()?,
+                    built_in_login: *values.origin("http.password")
+                        == $crate::config::Origin::Default,
                 })
             }
         }

@@ -9,10 +9,15 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }
 
-pub(super) fn read() -> Vec<Entry> {
-    entries(std::env::vars_os().filter_map(|(name, value)| {
+/// The whole environment, as far as its names are text.
+pub(super) fn all() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-    }))
+    })
+}
+
+pub(super) fn read() -> Vec<Entry> {
+    entries(all())
 }
 
 /// Keys are lower case whatever the variable is; names of peers stay as they are.

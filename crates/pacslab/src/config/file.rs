@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::values::{Entry, Origin};
 use crate::exit::{Failure, Result};
@@ -50,16 +50,18 @@ fn collect(
         let key = format!("{prefix}{}", name.get_ref());
         let line = line_of(source.text, name.span().start);
         let text = match value.get_ref() {
+            // a peer in one of Orthanc's forms
+            DeValue::Table(_) | DeValue::Array(_) if prefix == super::values::PEERS => {
+                json(value.get_ref()).to_string()
+            }
             DeValue::Table(inner) => {
                 collect(inner, &format!("{key}."), source, found)?;
                 continue;
             }
             DeValue::String(text) => text.to_string(),
             DeValue::Boolean(yes) => yes.to_string(),
-            DeValue::Integer(number) => {
-                i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
-                    .map_or_else(|_| number.as_str().to_owned(), |number| number.to_string())
-            }
+            DeValue::Integer(number) => integer(number)
+                .map_or_else(|| number.as_str().to_owned(), |number| number.to_string()),
             DeValue::Float(number) => number.as_str().to_owned(),
             other => {
                 return Err(Failure::usage(format!(
@@ -72,6 +74,29 @@ fn collect(
         found.push(Entry { key, text, origin: Origin::File { path: source.path.clone(), line } });
     }
     Ok(())
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
+}
+
+/// The same value in JSON.
+fn json(value: &DeValue<'_>) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(yes) => Value::Bool(*yes),
+        DeValue::Integer(number) => {
+            integer(number).map_or_else(|| Value::String(number.as_str().to_owned()), Value::from)
+        }
+        DeValue::Float(number) => Value::String(number.as_str().to_owned()),
+        DeValue::Datetime(at) => Value::String(at.to_string()),
+        DeValue::Array(values) => values.iter().map(|value| json(value.get_ref())).collect(),
+        DeValue::Table(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.get_ref().to_string(), json(value.get_ref())))
+            .collect(),
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -90,6 +115,15 @@ mod tests {
             found.iter().map(|e| format!("{}={} {}", e.key, e.text, e.origin)).collect();
         assert!(told.contains(&"dicom.port=4243 p.toml:2".to_owned()), "{told:?}");
         assert!(told.contains(&"dicom.aet=LAB p.toml:3".to_owned()), "{told:?}");
+    }
+
+    #[test]
+    fn peers_may_have_orthancs_forms() {
+        let text = "[peers]\nA = [\"A\", \"h\", 104]\nB = { AET = \"B\", Host = \"h\", Port = 104, AllowFind = false }\n";
+        let found = entries(Path::new("p.toml"), text).unwrap();
+        let text = |key: &str| found.iter().find(|e| e.key == key).map(|e| e.text.as_str());
+        assert_eq!(text("peers.A"), Some(r#"["A","h",104]"#));
+        assert_eq!(text("peers.B"), Some(r#"{"AET":"B","AllowFind":false,"Host":"h","Port":104}"#));
     }
 
     #[test]

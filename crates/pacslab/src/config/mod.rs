@@ -1,8 +1,8 @@
 //! The configuration: every key declared once, below. Names, documentation, `config show` and
 //! `docs/configuration.md` follow from the declaration.
 //!
-//! Values come in layers, later ones win: defaults, `pacslab.toml`, environment
-//! (`PACSLAB__SECTION__KEY`), flags. Each value remembers where it came from, and a key that
+//! Values come in layers, later ones win: defaults, `pacslab.toml` or an `orthanc.json`, Orthanc's
+//! variables, ours (`PACSLAB__SECTION__KEY`), flags. Each value remembers where it came from, and a key that
 //! does not exist is an error that names the nearest one that does (invariant 10).
 
 mod declare;
@@ -11,24 +11,28 @@ mod docs;
 mod env;
 mod file;
 mod nearest;
+mod orthanc;
 mod value;
 mod values;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pacslab_model::AeTitle;
 use pacslab_ris::worklist::Poll;
+use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
-pub(crate) use value::{LogLevel, Peer, Secret, StorageKind, read_address, read_duration};
+pub(crate) use value::{
+    LogLevel, Names, Password, Peer, Secret, StorageKind, read_address, read_duration,
+};
 pub(crate) use values::{Entry, Origin, Values};
 
 declare::config! {
     /// The DICOM door of the embedded PACS.
     dicom: Dicom {
-        /// AE title of the embedded PACS; other called titles are accepted as well.
+        /// AE title of the embedded PACS; other called titles are accepted as well, unless `check_called_aet`.
         aet: AeTitle = "PACSLAB",
         /// Address to listen on; 0.0.0.0 lets other computers in.
         bind: IpAddr = "127.0.0.1",
@@ -42,6 +46,26 @@ declare::config! {
         association_timeout: Duration = "30s",
         /// How long an open association may stay silent.
         idle_timeout: Duration = "60s",
+        /// `lab`: titles that are not in `[peers]` may do everything from this computer and C-ECHO from others; `strict`: C-ECHO and C-STORE only, as Orthanc has it, and the rest is refused with a status; `orthanc-quirks`: refused as Orthanc does it, aborted without a response.
+        policy: Mode = "lab",
+        /// Titles that are not in `[peers]` may do from other computers what they may from this one.
+        open: bool = "false",
+        /// Reject associations whose called title is not `aet`.
+        check_called_aet: bool = "false",
+        /// Tell titles apart by upper and lower case.
+        strict_aet: bool = "false",
+        /// `true`: every title may C-ECHO; `false`: only those in `[peers]`; `auto`: as `policy` has it.
+        always_allow_echo: Option<bool> = "auto",
+        /// The same for C-STORE.
+        always_allow_store: Option<bool> = "auto",
+        /// The same for C-FIND of studies.
+        always_allow_find: Option<bool> = "auto",
+        /// The same for C-FIND of the worklist.
+        always_allow_find_worklist: Option<bool> = "auto",
+        /// The same for C-GET.
+        always_allow_get: Option<bool> = "auto",
+        /// The same for C-MOVE.
+        always_allow_move: Option<bool> = "auto",
     }
     /// The HTTP door: pages, REST, DICOMweb, FHIR.
     http: Http {
@@ -51,8 +75,16 @@ declare::config! {
         port: u16 = "8042",
         /// Name for the login.
         user: String = "orthanc",
-        /// Password for the login.
+        /// Password for the login; the one that is built in works from this computer only, and only until there are users.
         password: Secret = "orthanc",
+        /// What the server calls itself at `/system`.
+        name: String = "PACS Lab",
+        /// Where DICOMweb is found.
+        dicomweb_root: String = "/dicom-web",
+        /// Whether somebody has to log in.
+        auth: bool = "true",
+        /// Names by which browsers may call this server, beside localhost, `bind` and addresses; `*`: any.
+        hosts: Names = "",
     }
     /// The HL7 door (MLLP).
     mllp: Mllp {
@@ -117,6 +149,8 @@ declare::config! {
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) values: Values,
+    /// What was said and does nothing here.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Gathers all layers. `flags` are the last: what was typed wins.
@@ -128,11 +162,29 @@ pub(crate) fn load(
     flags: impl IntoIterator<Item = Entry>,
 ) -> crate::exit::Result<Loaded> {
     let mut values = Values::defaults(KEYS);
-    values.apply(file::read(file)?)?;
+    let mut warnings = Vec::new();
+    let is_json = |path: &&std::path::Path| path.extension().is_some_and(|e| e == "json");
+    if let Some(path) = file.filter(is_json) {
+        let layer = orthanc::file(path, &|name| std::env::var(name).ok())?;
+        warnings.extend(layer.warning(&path.display().to_string()));
+        values.apply(layer.entries)?;
+    } else {
+        values.apply(file::read(file)?)?;
+    }
+    let layer = orthanc::environment(env::all(), &secret)?;
+    warnings.extend(layer.warning("the environment"));
+    values.apply(layer.entries)?;
     values.apply(env::read())?;
     values.apply(flags)?;
     values.follow("storage.dir", &[("modality.out", "samples"), ("receiver.dir", "inbox")]);
-    Ok(Loaded { config: Config::from_values(&values)?, values })
+    Ok(Loaded { config: Config::from_values(&values)?, values, warnings })
+}
+
+/// What a variable `…_SECRET` points to: a file, or the name of a secret of the container.
+fn secret(name: &str) -> std::io::Result<String> {
+    let path = std::path::Path::new(name);
+    let there = if path.is_absolute() { path.into() } else { Path::new("/run/secrets").join(name) };
+    std::fs::read_to_string(there)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pacslab_model::AeTitle;
 use pacslab_ris::worklist::Poll;
+use pacslab_scp::policy::Mode;
 
 /// A type that a configuration key may have.
 pub(crate) trait Setting: Sized {
@@ -68,6 +69,73 @@ impl Setting for Duration {
     const KIND: &'static str = "duration";
     fn read(text: &str) -> Result<Self, String> {
         read_duration(text).ok_or_else(|| "a duration such as 500ms, 30s or 2m is expected".into())
+    }
+}
+
+impl Setting for bool {
+    const KIND: &'static str = "true or false";
+    const QUOTED: bool = false;
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "true or false is expected".into())
+    }
+}
+
+/// What is decided elsewhere unless it is set.
+impl Setting for Option<bool> {
+    const KIND: &'static str = "auto, true or false";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(None),
+            _ => bool::read(text).map(Some).map_err(|_| "auto, true or false is expected".into()),
+        }
+    }
+}
+
+impl Setting for Mode {
+    const KIND: &'static str = "lab, strict or orthanc-quirks";
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|()| "lab, strict or orthanc-quirks is expected".into())
+    }
+}
+
+/// Names of computers, one after the other.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Names(pub(crate) Vec<String>);
+
+impl Setting for Names {
+    const KIND: &'static str = "names, separated by commas";
+    fn read(text: &str) -> Result<Self, String> {
+        let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+        Ok(Self(names.map(str::to_owned).collect()))
+    }
+}
+
+/// How a user is recognised.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Password {
+    /// A PHC string: `$argon2id$…`.
+    Hash(String),
+    Plain(Secret),
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("********")
+    }
+}
+
+impl Setting for Password {
+    const KIND: &'static str = "argon2 hash";
+    const SECRET: bool = true;
+    fn read(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("plain:") {
+            Some(word) if !word.is_empty() => Ok(Self::Plain(Secret(word.to_owned()))),
+            _ if text.starts_with("$argon2") => Ok(Self::Hash(text.to_owned())),
+            _ => {
+                Err("a hash as `pacslab user hash` prints it is expected, or plain:PASSWORD"
+                    .to_owned())
+            }
+        }
     }
 }
 
@@ -189,8 +257,26 @@ pub(crate) fn read_address(text: &str) -> Result<(String, u16), String> {
     if host.is_empty() {
         return Err("a host before the colon is expected".into());
     }
-    let port = port.parse().map_err(|_| format!("'{port}' is no port: 1 to 65535"))?;
-    Ok((host.to_owned(), port))
+    Ok((host.to_owned(), read_port(port)?))
+}
+
+/// The port of somebody else. The sentence is Orthanc's: it is what people search for.
+pub(crate) fn read_port(text: &str) -> Result<u16, String> {
+    let text = text.trim();
+    match text.parse::<i64>() {
+        Ok(port @ 1..=65_534) => u16::try_from(port).map_err(|_| no_port(text)),
+        _ => Err(no_port(text)),
+    }
+}
+
+fn no_port(found: &str) -> String {
+    format!("A TCP port number must be in range [1..65534], but found: {found}")
+}
+
+impl From<pacslab_archive::Peer> for Peer {
+    fn from(peer: pacslab_archive::Peer) -> Self {
+        Self { aet: peer.aet, host: peer.host, port: peer.port }
+    }
 }
 
 impl fmt::Display for Peer {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::nearest::nearest;
-use super::value::{Peer, Setting};
+use super::value::{Password, Peer, Setting};
 use super::{KEYS, KeyInfo};
 use crate::exit::{Failure, Result};
 
@@ -22,8 +22,16 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
-    File { path: PathBuf, line: usize },
+    File {
+        path: PathBuf,
+        line: usize,
+    },
     Variable(String),
+    /// A name of Orthanc's configuration, and what it stands in.
+    Orthanc {
+        name: String,
+        within: Box<Origin>,
+    },
     Flag(&'static str),
 }
 
@@ -39,8 +47,9 @@ impl Entry {
     }
 }
 
-/// The section whose keys are names that people choose.
-const PEERS: &str = "peers.";
+/// The sections whose keys are names that people choose.
+pub(super) const PEERS: &str = "peers.";
+pub(super) const USERS: &str = "http.users.";
 
 /// Where the demo's receiver listens: a C-MOVE destination from the start.
 const DEFAULT_PEER: (&str, &str) = ("PYNETSCP", "PYNETSCP@127.0.0.1:11112");
@@ -64,7 +73,7 @@ impl Values {
     /// Lays a layer over what is there.
     pub(crate) fn apply(&mut self, layer: impl IntoIterator<Item = Entry>) -> Result<()> {
         for Entry { key, text, origin } in layer {
-            if !self.by_key.contains_key(&key) && !is_peer(&key) {
+            if !self.by_key.contains_key(&key) && !is_named(&key) {
                 return Err(unknown(&key, &origin));
             }
             self.by_key.insert(key, (text, origin));
@@ -94,42 +103,87 @@ impl Values {
         T::read(text).map_err(|why| wrong(key, text, origin, &why))
     }
 
-    pub(super) fn peers(&self) -> Result<BTreeMap<String, Peer>> {
+    /// Peers with all that is said about them: as `AET@host:port`, or as an array or an object in
+    /// the forms of Orthanc's `DicomModalities`.
+    pub(super) fn peers(&self) -> Result<BTreeMap<String, pacslab_archive::Peer>> {
+        self.named(PEERS, |name, text| match text.starts_with(['[', '{']) {
+            true => {
+                let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+                pacslab_archive::Peer::from_orthanc(name, &value).map_err(|why| why.to_string())
+            }
+            false => {
+                let Peer { aet, host, port } = Peer::read(text)?;
+                Ok(pacslab_archive::Peer::new(name, aet, host, port))
+            }
+        })
+    }
+
+    pub(super) fn users(&self) -> Result<BTreeMap<String, Password>> {
+        self.named(USERS, |_, text| Password::read(text))
+    }
+
+    fn named<T>(
+        &self,
+        section: &str,
+        read: impl Fn(&str, &str) -> std::result::Result<T, String>,
+    ) -> Result<BTreeMap<String, T>> {
         self.by_key
             .iter()
             .filter_map(|(key, (text, origin))| {
-                let name = key.strip_prefix(PEERS)?;
-                let peer = Peer::read(text).map_err(|why| wrong(key, text, origin, &why));
-                Some(peer.map(|peer| (name.to_owned(), peer)))
+                let name = key.strip_prefix(section)?;
+                let value = read(name, text).map_err(|why| wrong(key, text, origin, &why));
+                Some(value.map(|value| (name.to_owned(), value)))
             })
             .collect()
+    }
+
+    /// Where the value of a key came from.
+    pub(crate) fn origin(&self, key: &str) -> &Origin {
+        self.by_key.get(key).map_or(&Origin::Default, |(_, origin)| origin)
     }
 
     /// Key, value as it may be shown, whether TOML quotes it, and origin; in declared order.
     pub(crate) fn shown(&self) -> Vec<(&str, &str, bool, &Origin)> {
         let declared = KEYS.iter().filter_map(|info| {
             let (text, origin) = self.by_key.get(info.key)?;
-            let text = if info.secret { "********" } else { text.as_str() };
+            let text = if info.secret { HIDDEN } else { text.as_str() };
             Some((info.key, text, info.quoted, origin))
         });
-        let peers = self
-            .by_key
-            .iter()
-            .filter(|(key, _)| key.starts_with(PEERS))
-            .map(|(key, (text, origin))| (key.as_str(), text.as_str(), true, origin));
-        declared.chain(peers).collect()
+        let named = |section: &'static str| {
+            let entries = self.by_key.iter().filter(move |(key, _)| key.starts_with(section));
+            entries.map(|(key, (text, origin))| {
+                let text = if is_secret(key) { HIDDEN } else { text.as_str() };
+                (key.as_str(), text, true, origin)
+            })
+        };
+        declared.chain(named(USERS)).chain(named(PEERS)).collect()
     }
 }
 
-fn is_peer(key: &str) -> bool {
-    key.strip_prefix(PEERS).is_some_and(|name| !name.is_empty() && !name.contains('.'))
+/// What is shown of a secret.
+const HIDDEN: &str = "********";
+
+/// A key of the sections that hold chosen names.
+fn is_named(key: &str) -> bool {
+    [PEERS, USERS].iter().any(|section| {
+        key.strip_prefix(section).is_some_and(|name| !name.is_empty() && !name.contains('.'))
+    })
+}
+
+fn is_secret(key: &str) -> bool {
+    key.starts_with(USERS) || KEYS.iter().any(|info| info.key == key && info.secret)
 }
 
 fn wrong(key: &str, text: &str, origin: &Origin, why: &str) -> Failure {
-    let secret = KEYS.iter().any(|info| info.key == key && info.secret);
-    let shown = if secret { "********" } else { text };
-    Failure::usage(format!("{key} = '{shown}': {why} ({origin})"))
-        .hint("`pacslab config show` lists every value and where it came from")
+    let shown = if is_secret(key) { HIDDEN } else { text };
+    let failure = Failure::usage(format!("{key} = '{shown}': {why} ({origin})"));
+    match key.strip_prefix(PEERS).filter(|_| why.contains("TCP port number")) {
+        Some(name) => failure.hint(format!(
+            "give the port on which {name} listens, e.g. {name} = \"{name}@127.0.0.1:11112\" under \
+             [peers], or ORTHANC__DICOM_MODALITIES='{{\"{name}\":[\"{name}\",\"*\",11112]}}'"
+        )),
+        None => failure.hint("`pacslab config show` lists every value and where it came from"),
+    }
 }
 
 fn unknown(key: &str, origin: &Origin) -> Failure {
@@ -156,6 +210,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => write!(f, "environment {name}"),
+            Self::Orthanc { name, within } => write!(f, "{within}, {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }
     }

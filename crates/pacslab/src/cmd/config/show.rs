@@ -21,6 +21,7 @@ impl crate::cmd::Run for Args {
 
     async fn run(self, context: &Context<'_>) -> Result {
         let loaded = context.load([])?;
+        loaded.warnings.iter().for_each(|warning| context.out.warning(warning));
         let shown = loaded.values.shown();
         if self.toml {
             context.out.text(&as_toml(&shown));
@@ -50,10 +51,15 @@ fn as_toml(shown: &[(&str, &str, bool, &Origin)]) -> String {
     let mut text = String::new();
     let mut section = "";
     for (key, value, quoted, origin) in shown {
-        let (head, name) = key.split_once('.').unwrap_or(("", key));
+        let (head, name) = key.rsplit_once('.').unwrap_or(("", key));
         if head != section {
             let about = SECTIONS.iter().find(|(name, _)| *name == head);
-            let about = about.map_or("Destinations of C-MOVE.", |(_, about)| about.trim());
+            let about = about.map_or("", |(_, about)| about.trim());
+            let about = match head {
+                "peers" => "Who is known, and where C-MOVE may go.",
+                "http.users" => "Who may log in.",
+                _ => about,
+            };
             let gap = if section.is_empty() { "" } else { "\n" };
             text += &format!("{gap}# {about}\n[{head}]\n");
             section = head;
