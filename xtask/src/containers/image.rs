@@ -79,7 +79,7 @@ pub(super) fn check(root: &Path, folder: &Path, given: Option<&str>, table: &mut
         Ok(())
     }) && table.step("base images", || buildah.base_images(root, &pacslab))
         && table.step("image", || buildah.build(root))
-        && table.step("run", || buildah.run());
+        && table.step("run", || buildah.run(&settings(root)?));
     buildah.remove(root);
 }
 
@@ -92,6 +92,21 @@ fn the_program(root: &Path, given: Option<&str>) -> Result<PathBuf, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     finish(Command::new(cargo).args(["build", "--release", "-p", "pacslab"]).current_dir(root))?;
     Ok(target_folder(root).join("release/pacslab"))
+}
+
+/// What the compose files set, but for what Compose makes of variables: a key that the program
+/// does not know ends it.
+fn settings(root: &Path) -> Result<Vec<(String, String)>, String> {
+    let mut settings = Vec::new();
+    for file in ["compose.yaml", "compose.orthanc.yaml"] {
+        let text = super::read(&root.join(file))?;
+        let pairs = text.lines().filter_map(|line| line.trim().split_once(": "));
+        let ours =
+            pairs.filter(|(key, value)| key.starts_with("PACSLAB__") && !value.contains('$'));
+        settings
+            .extend(ours.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())));
+    }
+    Ok(settings)
 }
 
 /// buildah with a store of its own, so that the machine's images stay as they are.
@@ -187,7 +202,7 @@ impl Buildah<'_> {
     }
 
     /// Starts the image's program as its user, asks at its doors, and ends it.
-    fn run(&self) -> Result<(), String> {
+    fn run(&self, settings: &[(String, String)]) -> Result<(), String> {
         let user = self.field("User")?;
         let (uid, gid) = user.split_once(':').ok_or(format!("USER is '{user}', not uid:gid"))?;
         if uid.parse::<u32>().map_or(true, |uid| uid == 0) {
@@ -212,6 +227,7 @@ impl Buildah<'_> {
             let mut command = Command::new(program);
             command.env_clear().stdin(Stdio::null());
             command.envs(variables.iter().filter_map(|pair| pair.split_once('=')));
+            command.envs(settings.iter().map(|(name, value)| (name, value)));
             command.envs(ports.variables()).env("PACSLAB__HTTP__PASSWORD", PASSWORD);
             command
         };
