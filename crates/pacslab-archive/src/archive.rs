@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
-use pacslab_model::{Clock, Emit, Event, Query};
+use pacslab_model::{Clock, Emit, Event, Outcome, Query};
 use pacslab_store::{Blobs, Counts, Index, Kind, Row, Scope, StoreError, Stored};
 use tokio::sync::Notify;
 
@@ -76,7 +76,18 @@ impl Archive {
     pub fn open(parts: Parts) -> Result<Arc<Self>, ArchiveError> {
         let Parts { blobs, index, clock, emit } = parts;
         let buffers = Arc::new(Buffers::default());
+        if let Some(aside) = index.set_aside() {
+            let text = format!(
+                "the index was damaged; it is made again from the packs, and what there was of it \
+                 is in {}",
+                aside.display()
+            );
+            emit.emit(
+                Event::new(clock.now(), events::INDEX_REMADE, text).outcome(Outcome::Warning),
+            );
+        }
         replay(&*blobs, &*index, &*clock, &*emit)?;
+        blobs.sweep()?;
         let arrived = Arc::new(Notify::new());
         let (told, kept) = (arrived.clone(), &buffers);
         let committer =

@@ -4,6 +4,10 @@
 pub const DUPLICATE: &str = "archive.duplicate";
 /// A batch could not be stored.
 pub const STORE_FAILED: &str = "archive.store_failed";
+/// Instances are stored that the index could not take in.
+pub const INDEX_BEHIND: &str = "archive.index_behind";
+/// A damaged index was set aside, and made again from the packs.
+pub const INDEX_REMADE: &str = "archive.index_remade";
 /// The index was brought up to date from the packs.
 pub const REPLAYED: &str = "archive.replayed";
 /// A retrieval to a third party ended.

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use pacslab_dicom::scan::{self, Scan};
+use pacslab_dicom::scanner::Scanner;
 use pacslab_dicom::{ParseError, TransferSyntax, dict};
 use pacslab_model::{Identifiers, Level, Tag, Uid, tags};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,10 @@ pub enum HeaderError {
     Missing { tag: Tag },
     #[error("{} {tag} has the value '{value}', which is no UID", dict::name(*.tag))]
     BadUid { tag: Tag, value: String },
+    #[error(
+        "the indexed attributes take {bytes} bytes, {limit} are allowed; are they what they say they are?"
+    )]
+    TooMuch { bytes: usize, limit: usize },
 }
 
 /// All attributes of all levels, ascending: what a scan looks for.
@@ -56,28 +61,19 @@ impl Header {
         Self::from_scan(&scan::scan(dataset, syntax, &WANTED)?)
     }
 
-    /// From the beginning of a data set of `total` bytes.
-    ///
-    /// # Errors
-    /// As [`Header::read`].
-    pub fn read_prefix(
-        prefix: &[u8],
-        total: usize,
-        syntax: &TransferSyntax,
-    ) -> Result<Self, HeaderError> {
-        Self::from_scan(&scan::scan_prefix(prefix, total, syntax, &WANTED)?)
-    }
-
     fn from_scan(found: &Scan<'_>) -> Result<Self, HeaderError> {
-        let attributes: Vec<(Tag, String)> =
-            found.texts().filter(|(_, text)| !text.is_empty()).collect();
+        let attributes: Vec<(Tag, String)> = found
+            .texts()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(tag, text)| (tag, shortened(text)))
+            .collect();
         let text = |tag: Tag| {
             attributes.iter().find(|(found, _)| *found == tag).map_or("", |(_, text)| text.as_str())
         };
         let uid = |tag: Tag| match text(tag) {
             "" => Err(HeaderError::Missing { tag }),
             value if plausible(value) => Ok(Uid::new(value)),
-            value => Err(HeaderError::BadUid { tag, value: value.to_owned() }),
+            value => Err(HeaderError::BadUid { tag, value: value.chars().take(80).collect() }),
         };
         Ok(Self {
             sop_class: uid(tags::SOP_CLASS_UID)?,
@@ -102,6 +98,34 @@ impl Header {
     pub fn text(&self, tag: Tag) -> &str {
         self.attributes.iter().find(|(found, _)| *found == tag).map_or("", |(_, text)| text)
     }
+}
+
+/// Reads a header out of a data set that is never in memory whole.
+#[derive(Debug)]
+pub(crate) struct HeaderReader(Scanner);
+
+impl HeaderReader {
+    pub(crate) fn new(syntax: &TransferSyntax) -> Self {
+        Self(Scanner::new(syntax, WANTED.as_slice()))
+    }
+
+    /// The next bytes of the data set.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), HeaderError> {
+        Ok(self.0.push(bytes)?)
+    }
+
+    pub(crate) fn finish(self) -> Result<Header, HeaderError> {
+        Header::from_scan(&self.0.finish()?)
+    }
+}
+
+/// The index keeps so many bytes of a value: the longest comment that the standard allows is
+/// longer, whatever is searched by is far shorter. The object keeps it all.
+const LONGEST: usize = 2048;
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST));
+    text
 }
 
 /// UIDs of real objects break PS3.5 9.1 in small ways (leading zeros); those are filed. What
@@ -146,5 +170,14 @@ mod tests {
         let bytes = encode(&set, &TransferSyntax::ExplicitLe);
         let error = Header::read(&bytes, &TransferSyntax::ExplicitLe).unwrap_err().to_string();
         assert!(error.contains("'../../etc'"), "{error}");
+    }
+
+    #[test]
+    fn of_a_novel_in_an_attribute_the_index_keeps_the_beginning() {
+        let mut set = sample();
+        set.put_str(tags::PATIENT_COMMENTS, Vr::LT, "ü".repeat(100_000));
+        let bytes = encode(&set, &TransferSyntax::ImplicitLe);
+        let header = Header::read(&bytes, &TransferSyntax::ImplicitLe).unwrap();
+        assert_eq!(header.text(tags::PATIENT_COMMENTS), "ü".repeat(1024));
     }
 }

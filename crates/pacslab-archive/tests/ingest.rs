@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pacslab_archive::{Archive, IngestError, Origin, Parts, Received};
 use pacslab_dicom::{Dataset, FileMeta, TransferSyntax, encode, file};
 use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
-use pacslab_model::{Level, Moment, Query, Uid, Vr, tags, uids};
-use pacslab_store::{Blobs, MemoryBlobs, Scope, SqliteIndex};
+use pacslab_model::{Level, Moment, Query, Tag, Uid, Vr, tags, uids};
+use pacslab_store::{
+    Arrival, Blobs, Counts, Index, Ingested, Known, MemoryBlobs, NewInstance, Position, Row, Scope,
+    SqliteIndex, StoreError, Stored,
+};
 
 struct Lab {
     archive: Arc<Archive>,
@@ -25,10 +29,15 @@ fn lab() -> Lab {
 }
 
 fn open(folder: tempfile::TempDir, blobs: Arc<dyn Blobs>) -> Lab {
+    let index = Arc::new(SqliteIndex::open(&folder.path().join("index.db")).unwrap());
+    open_with(folder, blobs, index)
+}
+
+fn open_with(folder: tempfile::TempDir, blobs: Arc<dyn Blobs>, index: Arc<dyn Index>) -> Lab {
     let events = Arc::new(Collect::default());
     let archive = Archive::open(Parts {
         blobs: blobs.clone(),
-        index: Arc::new(SqliteIndex::open(&folder.path().join("index.db")).unwrap()),
+        index,
         clock: Arc::new(FixedClock(Moment::new(1_700_000_000_000_000, 0))),
         emit: events.clone(),
     })
@@ -170,4 +179,156 @@ async fn what_cannot_be_filed_leaves_nothing_behind() {
     assert!(lab.archive.ingest_file(b"junk", Origin::default()).await.is_err());
     assert_eq!(lab.archive.counts().await.unwrap().instances, 0);
     assert_eq!(lab.blobs.position().sequence, MemoryBlobs::default().position().sequence);
+}
+
+/// An archive whose index can be made to fail.
+#[derive(Debug)]
+struct Moody {
+    index: SqliteIndex,
+    broken: AtomicBool,
+}
+
+impl Index for Moody {
+    fn ingest(&self, batch: &[NewInstance], upto: Position) -> Result<Vec<Ingested>, StoreError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Full { path: "index.db".into(), needed: 0 });
+        }
+        self.index.ingest(batch, upto)
+    }
+
+    fn known(&self, uids: &[Uid]) -> Result<Vec<Option<Known>>, StoreError> {
+        self.index.known(uids)
+    }
+
+    fn find(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
+        self.index.find(query)
+    }
+
+    fn instances(&self, scope: &Scope) -> Result<Vec<Stored>, StoreError> {
+        self.index.instances(scope)
+    }
+
+    fn counts(&self) -> Result<Counts, StoreError> {
+        self.index.counts()
+    }
+
+    fn position(&self) -> Result<Position, StoreError> {
+        self.index.position()
+    }
+
+    fn set_position(&self, upto: Position) -> Result<(), StoreError> {
+        self.index.set_position(upto)
+    }
+
+    fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        self.index.arrivals_after(cursor, limit)
+    }
+
+    fn remove(&self, uids: &[Uid], upto: Position) -> Result<Vec<Stored>, StoreError> {
+        self.index.remove(uids, upto)
+    }
+
+    fn relabel(
+        &self,
+        study: &Uid,
+        changes: &[(Tag, String)],
+        upto: Position,
+    ) -> Result<bool, StoreError> {
+        self.index.relabel(study, changes, upto)
+    }
+}
+
+/// The disk was full for the index only: the sender was told that nothing was stored, the next
+/// batch moved the index past what it lacked, and after a rebuild the refused images were there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_index_could_not_take_in_is_stored_and_comes_later() {
+    let index =
+        Arc::new(Moody { index: SqliteIndex::memory().unwrap(), broken: AtomicBool::new(false) });
+    let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::default());
+    let lab = open_with(tempfile::tempdir().unwrap(), blobs, index.clone());
+    assert_eq!(store(&lab, "1.2", 1, 10).await.unwrap(), Received::New);
+    index.broken.store(true, Ordering::SeqCst);
+    assert_eq!(store(&lab, "1.2", 2, 10).await.unwrap(), Received::New);
+    assert_eq!(lab.events.take().last().unwrap().kind, "archive.index_behind");
+    let refused = store(&lab, "1.2", 3, 10).await.unwrap_err();
+    assert!(matches!(refused, IngestError::Full(_)), "{refused}");
+    assert_eq!(lab.blobs.position().sequence, 2, "nothing of it was stored");
+    index.broken.store(false, Ordering::SeqCst);
+    let again = store(&lab, "1.2", 2, 10).await.unwrap();
+    assert_eq!(again, Received::Duplicate { identical: true });
+    assert_eq!(store(&lab, "1.2", 3, 10).await.unwrap(), Received::New);
+    assert_eq!(lab.archive.counts().await.unwrap().instances, 3);
+    assert_eq!(index.position().unwrap().sequence, 3);
+}
+
+/// Three megabytes of a maker's own stood before the UIDs: the object was refused as having none.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_begins_with_something_large_is_filed() {
+    let lab = lab();
+    let (meta, _) = ct("1.2", 1, 0);
+    for (syntax, sop) in
+        [(TransferSyntax::ExplicitLe, "1.2.1.7"), (TransferSyntax::DeflatedLe, "1.2.1.8")]
+    {
+        let (_, bytes) = ct("1.2", 1, 100);
+        let mut set = pacslab_dicom::parse(&bytes, &TransferSyntax::ExplicitLe).unwrap();
+        set.put_str(tags::SOP_INSTANCE_UID, Vr::UI, sop);
+        let mut state = 1_u32;
+        let noise = (0..3 << 20).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        set.put_bytes(Tag::new(0x0009, 0x1001), Vr::OB, noise.collect());
+        let bytes = encode(&set, &syntax);
+        assert!(bytes.len() > 2 << 20, "{}", bytes.len());
+        let meta =
+            FileMeta { sop_instance: Uid::new(sop), transfer_syntax: syntax, ..meta.clone() };
+        let mut writer = lab.archive.writer(meta, Origin::default());
+        for chunk in bytes.chunks(16_000) {
+            writer.write(chunk).unwrap();
+        }
+        let receipt = writer.finish().await.unwrap();
+        assert_eq!(receipt.header.text(tags::ACCESSION_NUMBER), "ACC1001");
+    }
+}
+
+/// An object whose attributes are novels failed everybody's objects that were committed with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_absurd_object_is_refused_alone() {
+    let lab = Arc::new(lab());
+    let (meta, bytes) = ct("1.2", 1, 0);
+    let mut set = pacslab_dicom::parse(&bytes, &TransferSyntax::ExplicitLe).unwrap();
+    for level in Level::ALL {
+        for tag in level.attributes() {
+            if !tag_is_needed(*tag) {
+                // control characters are written as six letters each
+                set.put_str(*tag, Vr::UT, "\u{1}".repeat(5_000));
+            }
+        }
+    }
+    let absurd = encode(&set, &TransferSyntax::ExplicitLe);
+    let mut tasks = Vec::new();
+    for n in 0..100 {
+        let (lab, meta, absurd) = (lab.clone(), meta.clone(), absurd.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut writer = lab.archive.writer(meta, Origin::default());
+            writer.write(&absurd).unwrap();
+            let error = writer.finish().await.unwrap_err();
+            assert!(error.to_string().contains("indexed attributes"), "{error}");
+            store(&lab, "1.5", n, 50).await.unwrap();
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(lab.archive.counts().await.unwrap().instances, 100);
+}
+
+fn tag_is_needed(tag: Tag) -> bool {
+    matches!(
+        tag,
+        tags::SOP_CLASS_UID
+            | tags::SOP_INSTANCE_UID
+            | tags::STUDY_INSTANCE_UID
+            | tags::SERIES_INSTANCE_UID
+    )
 }

@@ -13,6 +13,7 @@ pub mod file;
 pub mod json;
 mod parse;
 pub mod scan;
+pub mod scanner;
 mod storage_classes;
 mod syntax;
 pub mod wire;

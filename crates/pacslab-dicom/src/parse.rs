@@ -13,6 +13,12 @@ use crate::wire::{Cursor, Encoding, Header, MAX_DEPTH, ParseError, UNDEFINED};
 /// A deflated data set may grow to this size. Larger ones are refused, whatever they hold.
 pub const MAX_INFLATED: usize = 1 << 30;
 
+/// What so many deflated bytes may grow to: images shrink to a third, black ones to a thousandth,
+/// and whoever sends a large data set sends it in more than a few bytes.
+pub(crate) fn inflated_limit(deflated: u64) -> u64 {
+    (64 << 20) + deflated.saturating_mul(32).min((MAX_INFLATED - (64 << 20)) as u64)
+}
+
 /// Parses a whole data set (without file meta).
 ///
 /// # Errors
@@ -47,6 +53,7 @@ pub fn inflated<'a>(
     if *syntax != TransferSyntax::DeflatedLe {
         return Ok(Cow::Borrowed(bytes));
     }
+    let limit = limit.min(inflated_limit(bytes.len() as u64) as usize);
     let mut plain = Vec::new();
     flate2::read::DeflateDecoder::new(bytes)
         .take(limit as u64 + 1)

@@ -43,6 +43,23 @@ pub enum ParseError {
     NotDicom(String),
 }
 
+impl ParseError {
+    /// The same, so many bytes further on.
+    pub(crate) fn moved(mut self, by: usize) -> Self {
+        match &mut self {
+            Self::Truncated { at, .. }
+            | Self::TooLong { at, .. }
+            | Self::TooDeep { at, .. }
+            | Self::BadVr { at, .. }
+            | Self::Undefined { at, .. }
+            | Self::NoItem { at, .. }
+            | Self::Order { at, .. } => *at += by,
+            Self::Inflate(_) | Self::InflateLimit { .. } | Self::NotDicom(_) => {}
+        }
+        self
+    }
+}
+
 /// How the bytes are to be read; nested items keep the encoding of what they are in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Encoding {
@@ -87,11 +104,13 @@ pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     encoding: Encoding,
+    /// In a value of defined length.
+    within: bool,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(bytes: &'a [u8], encoding: Encoding) -> Self {
-        Self { bytes, at: 0, encoding }
+        Self { bytes, at: 0, encoding, within: false }
     }
 
     pub fn position(&self) -> usize {
@@ -147,12 +166,22 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// Truncation, a length beyond the end, an impossible VR.
     pub fn header(&mut self) -> Result<Header, ParseError> {
+        let header = self.raw_header()?;
+        self.checked(header)
+    }
+
+    /// Reads the next header; its value need not be there.
+    pub(crate) fn raw_header(&mut self) -> Result<Header, ParseError> {
         let at = self.at;
         let tag = self.tag()?;
         let what = || format!("the header of {tag}");
         if tag.group() == 0xFFFE {
-            let length = self.take::<4>(&what).map(|b| self.u32(b))?;
-            return self.checked(Header { tag, vr: Vr::UN, length, at });
+            let mut length = self.take::<4>(&what).map(|b| self.u32(b))?;
+            if matches!(tag, tags::ITEM_DELIMITATION | tags::SEQUENCE_DELIMITATION) {
+                // there is no value, whatever some writers claim
+                length = 0;
+            }
+            return Ok(Header { tag, vr: Vr::UN, length, at });
         }
         let (vr, length) = if self.encoding.explicit {
             let code = self.take::<2>(&what)?;
@@ -178,7 +207,7 @@ impl<'a> Cursor<'a> {
         if length == UNDEFINED && !matches!(vr, Vr::SQ | Vr::UN | Vr::OB | Vr::OW) {
             return Err(ParseError::Undefined { tag, at, vr });
         }
-        self.checked(Header { tag, vr, length, at })
+        Ok(Header { tag, vr, length, at })
     }
 
     fn checked(&self, header: Header) -> Result<Header, ParseError> {
@@ -196,7 +225,7 @@ impl<'a> Cursor<'a> {
 
     /// The value of defined length that follows a header.
     pub fn value(&mut self, header: &Header) -> &'a [u8] {
-        let end = self.at + (header.length as usize).min(self.remaining());
+        let end = self.at + self.length_of(header);
         let value = &self.bytes[self.at..end];
         self.at = end;
         value
@@ -204,27 +233,28 @@ impl<'a> Cursor<'a> {
 
     /// Skips a value of any kind, nested ones included.
     ///
+    /// Sequences of defined length are walked too, because what is nested too deep could not be
+    /// read again; whatever else is wrong within a defined length is stepped over.
+    ///
     /// # Errors
     /// As [`Cursor::header`], and nesting beyond [`MAX_DEPTH`].
     pub fn skip(&mut self, header: &Header, depth: usize) -> Result<(), ParseError> {
-        if header.length != UNDEFINED {
-            self.value(header);
-            return Ok(());
-        }
         if header.is_sequence() {
             if depth >= MAX_DEPTH {
                 return Err(ParseError::TooDeep { tag: header.tag, at: header.at });
             }
             let around = self.encoding;
             self.encoding = header.item_encoding(around);
-            while let Some(item) = self.item(header.tag)? {
-                if item.length == UNDEFINED {
-                    self.skip_item(depth + 1)?;
-                } else {
-                    self.value(&item);
-                }
-            }
+            let skipped = if header.length == UNDEFINED {
+                self.skip_items(header.tag, depth, false)
+            } else {
+                self.stepped_over(header, |inside| inside.skip_items(header.tag, depth, true))
+            };
             self.encoding = around;
+            return skipped;
+        }
+        if header.length != UNDEFINED {
+            self.value(header);
             return Ok(());
         }
         while let Some(fragment) = self.item(header.tag)? {
@@ -240,14 +270,56 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn skip_item(&mut self, depth: usize) -> Result<(), ParseError> {
-        loop {
+    /// The items of a sequence up to its delimitation, or to the `end` of the bytes.
+    fn skip_items(&mut self, sequence: Tag, depth: usize, end: bool) -> Result<(), ParseError> {
+        while !(end && self.at_end()) {
+            let Some(item) = self.item(sequence)? else {
+                if end {
+                    continue;
+                }
+                return Ok(());
+            };
+            if item.length == UNDEFINED {
+                self.skip_item(depth + 1, false)?;
+            } else {
+                self.stepped_over(&item, |inside| inside.skip_item(depth + 1, true))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_item(&mut self, depth: usize, end: bool) -> Result<(), ParseError> {
+        while !(end && self.at_end()) {
             let header = self.header()?;
             if header.tag == tags::ITEM_DELIMITATION {
+                if end {
+                    continue;
+                }
                 return Ok(());
             }
             self.skip(&header, depth)?;
         }
+        Ok(())
+    }
+
+    /// Walks a value of defined length, whose end is known even where its inside makes no sense.
+    fn stepped_over(
+        &mut self,
+        header: &Header,
+        walk: impl FnOnce(&mut Self) -> Result<(), ParseError>,
+    ) -> Result<(), ParseError> {
+        let mut inside = Self { bytes: &self.bytes[..self.at + self.length_of(header)], ..*self };
+        inside.within = true;
+        let walked = walk(&mut inside);
+        self.value(header);
+        match walked {
+            Err(error) if self.within || matches!(error, ParseError::TooDeep { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn length_of(&self, header: &Header) -> usize {
+        (header.length as usize).min(self.remaining())
     }
 
     /// The next item of a sequence of undefined length; `None` at its delimitation.

@@ -8,9 +8,9 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use futures_core::Stream;
-use pacslab_archive::{Header, IngestError, Origin, Receipt, Writer};
+use pacslab_archive::{IngestError, Origin, Receipt, Writer};
 use pacslab_dicom::{FileMeta, file};
-use pacslab_model::{Uid, tags};
+use pacslab_model::Uid;
 
 use crate::door::Door;
 use crate::error::{Error, Result};
@@ -56,15 +56,15 @@ impl Intake {
             Stage::Dataset(writer) => writer.write(piece),
             Stage::Meta(begun) => {
                 begun.extend_from_slice(piece);
-                if begun.len() < META { Ok(()) } else { self.begin(usize::MAX) }
+                if begun.len() < META { Ok(()) } else { self.begin() }
             }
         }
     }
 
     /// The instance is stored when this answers.
     pub(crate) async fn finish(&mut self) -> Result<Receipt, IngestError> {
-        if let Stage::Meta(begun) = &self.stage {
-            self.begin(begun.len())?;
+        if let Stage::Meta(_) = &self.stage {
+            self.begin()?;
         }
         match std::mem::replace(&mut self.stage, Stage::Meta(Vec::new())) {
             Stage::Dataset(writer) => writer.finish().await,
@@ -72,24 +72,12 @@ impl Intake {
         }
     }
 
-    /// `total`: the length of the file, where it is known.
-    fn begin(&mut self, total: usize) -> Result<(), IngestError> {
+    fn begin(&mut self) -> Result<(), IngestError> {
         if let Stage::Meta(begun) = &self.stage {
             let (meta, start) = file::read_meta(begun).map_err(IngestError::NotDicom)?;
             self.meta = Some(meta.clone());
-            if let Some(study) = &self.within {
-                let syntax = &meta.transfer_syntax;
-                let header = Header::read_prefix(&begun[start..], total - start, syntax)?;
-                if header.study_uid != *study {
-                    return Err(IngestError::Mismatch {
-                        tag: tags::STUDY_INSTANCE_UID,
-                        said: study.clone(),
-                        found: header.study_uid,
-                    });
-                }
-            }
             let origin = Origin { calling_ae: String::new(), remote: self.remote.clone() };
-            let mut writer = self.door.archive.writer(meta, origin);
+            let mut writer = self.door.archive.writer(meta, origin).within(self.within.clone());
             writer.write(&begun[start..])?;
             self.stage = Stage::Dataset(Box::new(writer));
         }

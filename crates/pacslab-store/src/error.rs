@@ -16,6 +16,12 @@ pub enum StoreError {
     #[error("{path} is damaged at byte {offset}: {what}; restore it from a backup")]
     Damaged { path: PathBuf, offset: u64, what: String },
 
+    #[error(
+        "{path} is damaged ({why}); it holds {what}: restore it from a backup, or move it away to \
+         begin without them"
+    )]
+    Ruined { path: PathBuf, what: String, why: String },
+
     #[error("nothing is stored at {0}; the index and the packs do not belong together")]
     NoSuchLocation(crate::blobs::Location),
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use pacslab_model::matching::Attributes;
@@ -19,6 +20,11 @@ use crate::blobs::{Location, Position};
 use crate::error::Result;
 
 pub trait Index: Send + Sync + fmt::Debug {
+    /// Where a damaged index was put when this one was opened: all is to be taken in again.
+    fn set_aside(&self) -> Option<&Path> {
+        None
+    }
+
     /// Takes a batch in and notes `upto`, in one transaction. Answers one for each, in order.
     ///
     /// An instance is known by its SOP instance UID: the first one is kept. The first values of

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use pacslab_model::{Emit, Event, Identifiers, Outcome, Uid};
 use pacslab_store::{
-    Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Record, Sealed, StoreError,
+    Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Position, Record, Sealed,
+    StoreError,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -58,6 +59,7 @@ impl Committer {
             emit,
             buffers: Arc::downgrade(buffers),
             arrived: Box::new(arrived),
+            behind: None,
         };
         let thread =
             std::thread::Builder::new().name("committer".into()).spawn(move || work.run(jobs))?;
@@ -88,10 +90,12 @@ struct Work {
     emit: Arc<dyn Emit>,
     buffers: Weak<Buffers>,
     arrived: Box<dyn Fn() + Send>,
+    /// Stored, and not in the index, which could not be written to.
+    behind: Option<(Vec<NewInstance>, Position)>,
 }
 
 impl Work {
-    fn run(self, mut jobs: mpsc::Receiver<Waiting>) {
+    fn run(mut self, mut jobs: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(first) = jobs.blocking_recv() {
             batch.push(first);
@@ -102,18 +106,25 @@ impl Work {
             }
             let (small, large): (Vec<Waiting>, Vec<Waiting>) =
                 batch.drain(..).partition(|(job, _)| matches!(job.body, Body::Memory { .. }));
+            let mut commit = |batch| {
+                // senders without an answer are told; those who come later find a committer
+                let work = std::panic::AssertUnwindSafe(|| self.commit(batch));
+                if std::panic::catch_unwind(work).is_err() {
+                    tracing::error!("a batch of instances could not be committed");
+                }
+            };
             if !small.is_empty() {
-                self.commit(small);
+                commit(small);
             }
             // a segment was synced by its own thread; what is left is one small record each
             for one in large {
-                self.commit(vec![one]);
+                commit(vec![one]);
             }
         }
     }
 
     /// All of `batch` or, when storage fails, nothing of it.
-    fn commit(&self, batch: Vec<Waiting>) {
+    fn commit(&mut self, batch: Vec<Waiting>) {
         let (mut jobs, replies): (Vec<Job>, Vec<_>) = batch.into_iter().unzip();
         match self.store(&mut jobs) {
             Ok(outcomes) => {
@@ -155,7 +166,8 @@ impl Work {
         }
     }
 
-    fn store(&self, jobs: &mut [Job]) -> Result<Vec<Committed>, StoreError> {
+    fn store(&mut self, jobs: &mut [Job]) -> Result<Vec<Committed>, StoreError> {
+        self.catch_up()?;
         let uids: Vec<Uid> = jobs.iter().map(|job| job.note.header.sop_instance.clone()).collect();
         let known = self.index.known(&uids)?;
         // within one batch the first of two equal UIDs is the one that is kept
@@ -180,8 +192,20 @@ impl Work {
                 .zip(&appended.locations)
                 .map(|(at, location)| index_entry(jobs[*at].note.clone(), *location))
                 .collect();
-            let ingested = self.index.ingest(&entries, appended.end)?;
-            debug_assert!(ingested.iter().all(|i| matches!(i, Ingested::New { .. })));
+            self.behind = Some((entries, appended.end));
+            // what is in the packs is stored, whatever becomes of the index: saying otherwise
+            // would have it sent again, and found after the next start all the same
+            if let (Err(error), Some(job)) = (self.catch_up(), jobs.first()) {
+                let text = format!(
+                    "instances are stored, but the index cannot be written; they are found when \
+                     it can be, or after a start: {error}"
+                );
+                self.emit.emit(
+                    Event::new(job.note.received_at, events::INDEX_BEHIND, text)
+                        .outcome(Outcome::Warning)
+                        .field("instances", fresh.len()),
+                );
+            }
         }
         Ok(earlier
             .into_iter()
@@ -196,6 +220,16 @@ impl Work {
                 Committed { received: Received::Duplicate { identical }, earlier: Some(digest) }
             })
             .collect())
+    }
+
+    /// Brings into the index what it lacks. Until that is done nothing else is stored.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        if let Some((entries, end)) = &self.behind {
+            let ingested = self.index.ingest(entries, *end)?;
+            debug_assert!(ingested.iter().all(|i| matches!(i, Ingested::New { .. })));
+            self.behind = None;
+        }
+        Ok(())
     }
 
     fn append(&self, jobs: &mut [Job], fresh: &[usize]) -> Result<Option<Appended>, StoreError> {

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use pacslab_dicom::FileMeta;
+use pacslab_dicom::{FileMeta, TransferSyntax};
 use pacslab_model::{Uid, tags};
-use pacslab_store::{Segment, Source};
+use pacslab_store::{MAX_NOTE, Segment, Source};
 use sha2::{Digest, Sha256};
 
 use super::committer::{Body, Job};
 use super::note::Note;
 use super::{IngestError, Origin, Receipt};
 use crate::archive::Archive;
-use crate::header::Header;
+use crate::header::{Header, HeaderError, HeaderReader};
 
 /// Up to this size a data set gathers in memory; a larger one goes to a segment of its own
 /// while it arrives, and the segment becomes a pack.
@@ -23,11 +23,19 @@ pub struct Writer {
     archive: Arc<Archive>,
     meta: FileMeta,
     origin: Origin,
-    /// The data set, or its first bytes once a segment took over.
+    /// The study that it must belong to.
+    study: Option<Uid>,
+    /// The data set, until a segment takes over.
     buffer: Vec<u8>,
-    segment: Option<Box<dyn Segment>>,
+    large: Option<Large>,
     hash: Sha256,
     length: usize,
+}
+
+/// A data set that does not fit in memory: its bytes go to disk, its header is read in passing.
+struct Large {
+    segment: Box<dyn Segment>,
+    header: HeaderReader,
 }
 
 impl std::fmt::Debug for Writer {
@@ -39,34 +47,49 @@ impl std::fmt::Debug for Writer {
 impl Writer {
     pub(crate) fn new(archive: Arc<Archive>, meta: FileMeta, origin: Origin) -> Self {
         let buffer = archive.buffers.take();
-        Self { archive, meta, origin, buffer, segment: None, hash: Sha256::new(), length: 0 }
+        let hash = Sha256::new();
+        Self { archive, meta, origin, study: None, buffer, large: None, hash, length: 0 }
+    }
+
+    /// Refuses objects of other studies, when they are finished.
+    #[must_use]
+    pub fn within(mut self, study: Option<Uid>) -> Self {
+        self.study = study;
+        self
     }
 
     /// # Errors
-    /// The disk is full or fails, for data sets that no longer fit in memory.
+    /// For data sets that no longer fit in memory: the disk is full or fails, or what came is no
+    /// data set.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
         self.length += bytes.len();
-        let room = if self.segment.is_none() { IN_MEMORY - self.buffer.len() } else { 0 };
+        let room = if self.large.is_none() { IN_MEMORY - self.buffer.len() } else { 0 };
         let (gathered, rest) = bytes.split_at(room.min(bytes.len()));
         self.buffer.extend_from_slice(gathered);
         if rest.is_empty() {
             return Ok(());
         }
         off_the_reactor(|| {
-            let segment = match &mut self.segment {
-                Some(segment) => segment,
-                none => {
-                    let mut segment = self.archive.blobs.begin_segment()?;
-                    segment.write(&self.meta.encode())?;
-                    segment.write(&self.buffer)?;
-                    self.hash.update(&self.buffer);
-                    none.insert(segment)
-                }
-            };
-            segment.write(rest)?;
-            self.hash.update(rest);
-            Ok(())
+            if self.large.is_none() {
+                let mut segment = self.archive.blobs.begin_segment()?;
+                segment.write(&self.meta.encode())?;
+                let header = HeaderReader::new(&self.meta.transfer_syntax);
+                self.large = Some(Large { segment, header });
+                let gathered = std::mem::take(&mut self.buffer);
+                self.append(&gathered)?;
+                self.archive.buffers.give(gathered);
+            }
+            self.append(rest)
         })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
+        if let Some(Large { segment, header }) = &mut self.large {
+            header.push(bytes)?;
+            segment.write(bytes)?;
+            self.hash.update(bytes);
+        }
+        Ok(())
     }
 
     /// Stores the instance. What it answers is durable.
@@ -75,15 +98,22 @@ impl Writer {
     /// See [`IngestError`]; nothing of the instance remains.
     pub async fn finish(mut self) -> Result<Receipt, IngestError> {
         let syntax = &self.meta.transfer_syntax;
-        let header = if self.segment.is_none() {
-            Header::read(&self.buffer, syntax)?
-        } else {
-            Header::read_prefix(&self.buffer, self.length, syntax)?
+        let large = self.large.take();
+        let (header, segment) = match large {
+            Some(Large { segment, header }) => (header.finish()?, Some(segment)),
+            // inflating takes its time
+            None if *syntax == TransferSyntax::DeflatedLe => {
+                (off_the_reactor(|| Header::read(&self.buffer, syntax))?, None)
+            }
+            None => (Header::read(&self.buffer, syntax)?, None),
         };
         agree(tags::SOP_CLASS_UID, &self.meta.sop_class, &header.sop_class)?;
         agree(tags::SOP_INSTANCE_UID, &self.meta.sop_instance, &header.sop_instance)?;
+        if let Some(study) = &self.study {
+            agree(tags::STUDY_INSTANCE_UID, study, &header.study_uid)?;
+        }
         let transfer_syntax = Uid::new(syntax.uid());
-        let body = match self.segment.take() {
+        let body = match segment {
             None => {
                 self.hash.update(&self.buffer);
                 let head = self.meta.encode();
@@ -105,8 +135,13 @@ impl Writer {
             received_at: self.archive.clock.now(),
             source: Source { calling_ae: origin.calling_ae, remote: origin.remote },
         };
-        let job = Job { encoded: note.encode(), note, body };
-        self.archive.commit(job).await
+        let encoded = note.encode();
+        // here, and not where it would be the failure of all that are committed together
+        if encoded.len() > MAX_NOTE {
+            let (bytes, limit) = (encoded.len(), MAX_NOTE);
+            return Err(HeaderError::TooMuch { bytes, limit }.into());
+        }
+        self.archive.commit(Job { encoded, note, body }).await
     }
 }
 

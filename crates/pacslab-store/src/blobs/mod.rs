@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryBlobs;
 pub use pack::{PackBlobs, PackOptions};
+pub use record::MAX_NOTE;
 
 use crate::error::Result;
 
@@ -43,6 +44,12 @@ pub trait Blobs: Send + Sync + fmt::Debug {
         from: Position,
         visit: &mut dyn FnMut(&ReplayRecord) -> Result<()>,
     ) -> Result<Position>;
+
+    /// Removes bodies that no record came to name. To be called when the index has agreed that the
+    /// records are all there.
+    fn sweep(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// After the last record.
     fn position(&self) -> Position;

@@ -64,6 +64,8 @@ pub(super) struct Writer {
     /// Bytes of each pack, logs and single bodies.
     pub(super) sizes: BTreeMap<u32, u64>,
     pub(super) buffer: Vec<u8>,
+    /// Bodies that no record names.
+    pub(super) unnamed: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -215,6 +217,13 @@ impl Blobs for PackBlobs {
                 ),
             });
         }
+        if let Some(first) = logs.values().next().filter(|first| **first > from.sequence) {
+            return Err(StoreError::Damaged {
+                path: self.folder.path.clone(),
+                offset: 0,
+                what: format!("records {} to {} are in no pack", from.sequence, first - 1),
+            });
+        }
         let ends = logs.values().skip(1).copied().chain([end.sequence]);
         for ((number, first), last) in logs.iter().zip(ends) {
             if last > from.sequence {
@@ -222,6 +231,15 @@ impl Blobs for PackBlobs {
             }
         }
         Ok(end)
+    }
+
+    fn sweep(&self) -> Result<()> {
+        let mut writer = self.writer();
+        for number in std::mem::take(&mut writer.unnamed) {
+            writer.sizes.remove(&number);
+            super::recover::remove(&self.folder, &self.folder.pack(number))?;
+        }
+        Ok(())
     }
 
     fn position(&self) -> Position {
@@ -584,11 +602,43 @@ mod tests {
         assert!(matches!(error, StoreError::Damaged { offset: 0, .. }), "{error}");
     }
 
+    /// One flipped bit in the log had the next start delete every large object behind it.
+    #[test]
+    fn a_damaged_log_costs_no_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || PackBlobs::open(dir.path(), PackOptions::default());
+        let blobs = open().unwrap();
+        let at = put(&blobs, b"some object");
+        let mut segment = blobs.begin_segment().unwrap();
+        segment.write(&[9; 100_000]).unwrap();
+        blobs.adopt(segment.seal().unwrap(), Kind::Instance, b"").unwrap();
+        drop(blobs);
+        let path = dir.path().join("000001.pack");
+        let whole = std::fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[at.offset as usize + 3] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        open().unwrap().sweep().unwrap();
+        // the pack is brought back from a backup
+        std::fs::remove_file(dir.path().join("000003.pack")).ok();
+        std::fs::write(&path, &whole).unwrap();
+        let blobs = open().unwrap();
+        blobs.sweep().unwrap();
+        assert_eq!(blobs.position().sequence, 2);
+        drop(blobs);
+        assert!(dir.path().join("000002.pack").exists());
+        std::fs::remove_file(&path).unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("1 objects lie here"), "{error}");
+    }
+
     #[test]
     fn other_files_are_left_alone_and_unfinished_ones_go() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("readme.txt"), "mine").unwrap();
         std::fs::write(dir.path().join("000009.part"), "half").unwrap();
+        std::fs::write(dir.path().join("7.pack"), "mine too").unwrap();
+        std::fs::write(dir.path().join("+000008.pack"), "mine too").unwrap();
         PackBlobs::open(dir.path(), PackOptions::default()).unwrap();
         assert!(dir.path().join("readme.txt").exists());
         assert!(!dir.path().join("000009.part").exists());

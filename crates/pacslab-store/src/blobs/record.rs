@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError};
 pub(super) const PACK_HEADER: usize = 64;
 pub(super) const RECORD_HEADER: usize = 48;
 /// Notes are small by contract.
-pub(super) const MAX_NOTE: usize = 64 << 10;
+pub const MAX_NOTE: usize = 64 << 10;
 
 const PACK_MAGIC: [u8; 8] = *b"PLABPACK";
 const RECORD_MAGIC: [u8; 4] = *b"PLR1";

@@ -1,9 +1,11 @@
 //! Opening packs after whatever happened to them.
 //!
 //! Only the last log can have been written to when the power went: its records are read to the
-//! last good CRC. Files that were being made, and bodies that no record came to name, go.
+//! last good CRC. Files that were being made go at once; bodies that no record came to name go when
+//! the index has agreed that the log is all there (`Blobs::sweep`).
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use super::pack::{Current, Folder, Writer};
 use super::record::{PACK_HEADER, PackHeader};
@@ -23,6 +25,7 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
         logs: BTreeMap::new(),
         sizes: BTreeMap::new(),
         buffer: Vec::new(),
+        unnamed: Vec::new(),
     };
     let mut unfinished = Vec::new();
     for name in folder.disk.list(&folder.path).map_err(|e| io("list", e))? {
@@ -30,10 +33,12 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
             unfinished.push(folder.path.join(&name));
             continue;
         }
-        let Some(number) = name.strip_suffix(".pack").and_then(|n| n.parse::<u32>().ok()) else {
+        let number = name.strip_suffix(".pack").and_then(|n| n.parse::<u32>().ok());
+        // a copy that somebody made beside it (`7.pack`, `+000007.pack`) is not ours
+        let Some(number) = number.filter(|n| folder.pack(*n) == folder.path.join(&name)) else {
             continue;
         };
-        writer.next_pack = writer.next_pack.max(number + 1);
+        writer.next_pack = writer.next_pack.max(number.saturating_add(1));
         let path = folder.pack(number);
         let read = |source| StoreError::io("read", &path, 0, source);
         let file = folder.disk.open(&path).map_err(|e| StoreError::io("open", &path, 0, e))?;
@@ -53,19 +58,34 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
             Err(what) => return Err(StoreError::Damaged { path, offset: 0, what }),
         }
     }
-    let named = recover_last(folder, &mut writer)?;
+    if writer.logs.is_empty() && !writer.sizes.is_empty() {
+        // A log is on the disk before the first body it names.
+        return Err(StoreError::Damaged {
+            path: folder.path.clone(),
+            offset: 0,
+            what: format!(
+                "{} objects lie here, but the log that names them is gone",
+                writer.sizes.len()
+            ),
+        });
+    }
+    let (named, clean) = recover_last(folder, &mut writer)?;
     let last = writer.logs.last_key_value().map_or(0, |(number, _)| *number);
-    let orphans: Vec<u32> =
-        writer.sizes.range(last + 1..).map(|(n, _)| *n).filter(|n| !named.contains(n)).collect();
-    for number in orphans {
-        writer.sizes.remove(&number);
-        unfinished.push(folder.pack(number));
+    // Behind a damaged record may stand those that name them: nothing is touched then.
+    if clean {
+        let unnamed = writer.sizes.range(last + 1..).map(|(n, _)| *n);
+        writer.unnamed = unnamed.filter(|n| !named.contains(n)).collect();
     }
     for path in unfinished {
-        tracing::info!(path = %path.display(), "removing what an interrupted write left behind");
-        folder.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, 0, e))?;
+        remove(folder, &path)?;
     }
     Ok(writer)
+}
+
+/// Removes a file that an interrupted write left behind.
+pub(super) fn remove(folder: &Folder, path: &Path) -> Result<()> {
+    tracing::info!(path = %path.display(), "removing what an interrupted write left behind");
+    folder.disk.remove(path).map_err(|e| StoreError::io("remove", path, 0, e))
 }
 
 fn is_empty_behind_header(file: &dyn DiskFile) -> std::io::Result<bool> {
@@ -83,10 +103,11 @@ fn is_empty_behind_header(file: &dyn DiskFile) -> std::io::Result<bool> {
     }
 }
 
-/// Walks the last log to its end, which is where writing goes on. Answers the packs it names.
-fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<HashSet<u32>> {
+/// Walks the last log to its end, which is where writing goes on. Answers the packs it names, and
+/// whether it ends as it should.
+fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<(HashSet<u32>, bool)> {
     let mut named = HashSet::new();
-    let Some((&number, &first)) = writer.logs.last_key_value() else { return Ok(named) };
+    let Some((&number, &first)) = writer.logs.last_key_value() else { return Ok((named, true)) };
     let path = folder.pack(number);
     let file = folder.disk.open(&path).map_err(|e| StoreError::io("open", &path, 0, e))?;
     let chain = PackHeader::Log { number, first }.chain();
@@ -106,7 +127,8 @@ fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<HashSet<u32>> {
     }
     writer.sequence = scan.sequence;
     let (end, chain) = (scan.offset, scan.chain.unwrap_or(chain));
-    if scan.ends_clean()? {
+    let clean = scan.ends_clean()?;
+    if clean {
         // What was read may still be in the page cache alone, left by a killed process: before
         // it counts as stored it has to be.
         file.sync_all().map_err(|e| StoreError::io("sync", &path, 0, e))?;
@@ -115,8 +137,9 @@ fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<HashSet<u32>> {
     } else {
         // A torn batch. It is left as it is, for whoever wants to look; a new pack is begun.
         tracing::warn!(pack = %path.display(), offset = end,
-            "the last batch was not written completely; nothing of it was acknowledged");
+            "the log ends in a batch that is not whole: it was being written when the power went, \
+             or the pack is damaged; it is left as it is");
         file.sync_all().map_err(|e| StoreError::io("sync", &path, 0, e))?;
     }
-    Ok(named)
+    Ok((named, clean))
 }

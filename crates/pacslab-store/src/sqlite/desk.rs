@@ -8,13 +8,14 @@ use pacslab_model::order::{Order, StepStatus};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params, params_from_iter};
 
 use super::index::{moment, signed, unsigned};
-use super::{Database, Schema, Sql};
+use super::{Database, Schema, Sql, ruin};
 use crate::desk::{Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Put, StepChange};
 use crate::error::Result;
 
 /// The order is kept whole as JSON; what is searched is repeated in columns.
 const SCHEMA: Schema = Schema {
     synchronous: "FULL",
+    spare: false,
     migrations: &["
     CREATE TABLE orders(
         id INTEGER PRIMARY KEY, accession TEXT NOT NULL, issuer TEXT NOT NULL,
@@ -50,6 +51,15 @@ const SCHEMA: Schema = Schema {
 /// Answers kept for messages that come again: days of a busy interface.
 const ANSWERS: i64 = 20_000;
 
+/// One row of each table.
+fn probe(c: &Connection) -> Sql<()> {
+    for table in ["orders", "steps", "numbers", "cursors", "answers", "entries"] {
+        let sql = format!("SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1");
+        c.prepare(&sql)?.query_row([], |_| Ok(())).optional()?;
+    }
+    Ok(())
+}
+
 #[derive(Debug)]
 pub struct SqliteDesk {
     db: Database,
@@ -57,7 +67,13 @@ pub struct SqliteDesk {
 
 impl SqliteDesk {
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { db: Database::open(path, &SCHEMA)? })
+        let open = || {
+            let db = Database::open(path, &SCHEMA)?;
+            db.read(probe)?;
+            Ok(db)
+        };
+        let what = "orders, steps and what is under way";
+        Ok(Self { db: open().map_err(|error| ruin::for_a_person(path, what, error))? })
     }
 
     /// Ends with the value.

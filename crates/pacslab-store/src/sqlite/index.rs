@@ -1,6 +1,6 @@
 //! `index.db`: the tables, and the trait's methods that are short.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use pacslab_model::{Moment, Query, Tag, Uid};
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use super::ingest::{self, Cache};
 use super::{Database, Schema, Sql, amend, find, lock};
 use crate::blobs::{Location, Position};
-use crate::error::{Result, StoreError};
+use crate::error::Result;
 use crate::index::{
     Arrival, Counts, Index, Ingested, Known, NewInstance, Row, Scope, Source, Stored,
 };
@@ -19,6 +19,7 @@ use crate::index::{
 /// answer for those, so every search looks at them besides.
 const SCHEMA: Schema = Schema {
     synchronous: "NORMAL",
+    spare: true,
     migrations: &["
     CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE patients(
@@ -72,37 +73,39 @@ pub struct SqliteIndex {
     db: Database,
     /// What was taken in last; locked before the writer.
     cache: Mutex<Cache>,
+    /// Where a damaged one was put.
+    aside: Option<PathBuf>,
+}
+
+/// One row of each table.
+fn probe(c: &Connection) -> Sql<()> {
+    for table in ["meta", "patients", "patient_names", "studies", "series", "instances", "arrivals"]
+    {
+        let sql = format!("SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1");
+        c.prepare(&sql)?.query_row([], |_| Ok(())).optional()?;
+    }
+    Ok(())
 }
 
 impl SqliteIndex {
     /// Opens an index, made if it is not there. One that is no database any more is set aside:
     /// it is made again from the blobs.
     pub fn open(path: &Path) -> Result<Self> {
-        let db = match Database::open(path, &SCHEMA) {
-            Err(StoreError::Database { source, .. }) if is_ruined(&source) => {
-                let aside = path.with_extension("db.damaged");
-                tracing::warn!(path = %path.display(), aside = %aside.display(), %source,
-                    "the index is damaged; it is set aside and made again");
-                std::fs::rename(path, &aside)
-                    .map_err(|e| StoreError::io("set aside", path, 0, e))?;
-                for extension in ["db-wal", "db-shm"] {
-                    // Not there after a clean end.
-                    let _ = std::fs::remove_file(path.with_extension(extension));
-                }
-                Database::open(path, &SCHEMA)?
-            }
-            other => other?,
-        };
-        Ok(Self { db, cache: Mutex::default() })
+        let (db, aside) = Database::open_or_replace(path, &SCHEMA, probe)?;
+        Ok(Self { db, cache: Mutex::default(), aside })
     }
 
     /// Ends with the value.
     pub fn memory() -> Result<Self> {
-        Ok(Self { db: Database::memory(&SCHEMA)?, cache: Mutex::default() })
+        Ok(Self { db: Database::memory(&SCHEMA)?, cache: Mutex::default(), aside: None })
     }
 }
 
 impl Index for SqliteIndex {
+    fn set_aside(&self) -> Option<&Path> {
+        self.aside.as_deref()
+    }
+
     fn ingest(&self, batch: &[NewInstance], upto: Position) -> Result<Vec<Ingested>> {
         let mut cache = lock(&self.cache);
         let answer = self.db.write(|tx| {
@@ -231,12 +234,6 @@ fn put_position(c: &Connection, at: Position) -> Sql<()> {
     statement.execute(params!["pack", at.pack])?;
     statement.execute(params!["offset", signed(at.offset)])?;
     Ok(())
-}
-
-fn is_ruined(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error, rusqlite::Error::SqliteFailure(failure, _)
-        if matches!(failure.code, NotADatabase | DatabaseCorrupt))
 }
 
 /// The columns of [`stored`], from the aliases `p`, `st`, `se`, `i`.

@@ -20,6 +20,7 @@ use crate::log::{EventFilter, Heard, Kept, Listener, LogLimits, LogStats, Subscr
 const SCHEMA: Schema = Schema {
     // A crash may cost the last events, never the file; and nobody waits for a disk here.
     synchronous: "OFF",
+    spare: true,
     migrations: &["
     CREATE TABLE events(
         id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -60,8 +61,14 @@ const BATCH: usize = 512;
 const GATHER: Duration = Duration::from_millis(20);
 
 impl EventLog {
+    /// Opens a log, made if it is not there. A damaged one is set aside: an event log is no reason
+    /// to keep a department closed.
     pub fn open(path: &Path, limits: LogLimits) -> Result<Self> {
-        Self::start(Database::open(path, &SCHEMA)?, limits)
+        let (db, _) = Database::open_or_replace(path, &SCHEMA, |c| {
+            last(c)?;
+            c.query_row("SELECT count(*) FROM raws", [], |_| Ok(()))
+        })?;
+        Self::start(db, limits)
     }
 
     /// Ends with the value.
@@ -70,14 +77,7 @@ impl EventLog {
     }
 
     fn start(db: Database, limits: LogLimits) -> Result<Self> {
-        let (last, raw) = db.read(|c| {
-            c.query_row(
-                "SELECT coalesce(max(id), 0), (SELECT coalesce(sum(raw_len), 0) FROM events)
-                 FROM events",
-                [],
-                |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)),
-            )
-        })?;
+        let (last, raw) = db.read(last)?;
         let shared = Arc::new(Shared {
             db,
             limits,
@@ -203,6 +203,15 @@ impl fmt::Debug for EventLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLog").field("stats", &self.stats()).finish_non_exhaustive()
     }
+}
+
+/// The last number given, and the bytes of raw payloads kept.
+fn last(c: &Connection) -> Sql<(u64, u64)> {
+    c.query_row(
+        "SELECT coalesce(max(id), 0), (SELECT coalesce(sum(raw_len), 0) FROM events) FROM events",
+        [],
+        |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)),
+    )
 }
 
 /// The writing side.

@@ -6,6 +6,7 @@ mod find;
 pub(crate) mod index;
 mod ingest;
 pub(crate) mod log;
+mod ruin;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,12 +23,15 @@ pub(crate) struct Schema {
     pub(crate) migrations: &'static [&'static str],
     /// `OFF`, `NORMAL` or `FULL`.
     pub(crate) synchronous: &'static str,
+    /// It can be made again, or done without.
+    pub(crate) spare: bool,
 }
 
 /// An open database. Readers do not wait for the writer (WAL), and are opened when first needed.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
+    spare: bool,
     writer: Mutex<Connection>,
     /// `None`: in memory, where there is but one connection.
     readers: Option<Mutex<Vec<Connection>>>,
@@ -50,7 +54,7 @@ impl Database {
         writer.execute_batch(&pragmas).map_err(failed)?;
         migrate(path, &mut writer, schema)?;
         let readers = Some(Mutex::new(Vec::new()));
-        Ok(Self { path: path.to_owned(), writer: prepared(writer), readers })
+        Ok(Self { path: path.to_owned(), spare: schema.spare, writer: prepared(writer), readers })
     }
 
     pub(crate) fn memory(schema: &Schema) -> Result<Self> {
@@ -58,7 +62,7 @@ impl Database {
         let mut writer =
             Connection::open_in_memory().map_err(|e| StoreError::database(&path, e))?;
         migrate(&path, &mut writer, schema)?;
-        Ok(Self { path, writer: prepared(writer), readers: None })
+        Ok(Self { path, spare: false, writer: prepared(writer), readers: None })
     }
 
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
@@ -97,6 +101,9 @@ impl Database {
     }
 
     fn failed(&self, source: rusqlite::Error) -> StoreError {
+        if self.spare && ruin::is_ruined(&source) {
+            ruin::mark(&self.path);
+        }
         StoreError::database(&self.path, source)
     }
 
@@ -156,7 +163,8 @@ mod tests {
     fn migrations_add_and_newer_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
-        let one = Schema { migrations: &["CREATE TABLE a(x)"], synchronous: "NORMAL" };
+        let one =
+            Schema { migrations: &["CREATE TABLE a(x)"], synchronous: "NORMAL", spare: false };
         let two = Schema { migrations: &["CREATE TABLE a(x)", "CREATE TABLE b(x)"], ..one };
         drop(Database::open(&path, &one).unwrap());
         let db = Database::open(&path, &two).unwrap();
