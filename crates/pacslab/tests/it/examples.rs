@@ -7,6 +7,7 @@
 use crate::support::lab::{Lab, cli, pacslab};
 use crate::support::process::{self, Running};
 use crate::support::{cli as spelled, fixture, wait};
+use pacslab_model::{Uid, Vr, tags};
 use serde_json::Value;
 use std::process::Command;
 use tempfile::TempDir;
@@ -79,6 +80,8 @@ impl Stage {
         for (name, from) in [("a.dcm", "ct.dcm"), ("b.dcm", "mr.dcm")] {
             std::fs::copy(fixture(from), lab.folder.path().join(name)).unwrap();
         }
+        let answer = lab.post("/instances", &object("1.2.3", "1.2.3.1"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
         Self { lab, receiver, elsewhere: tempfile::tempdir().unwrap() }
     }
 
@@ -95,17 +98,25 @@ impl Stage {
         let receiver = if own { 0 } else { self.receiver };
         command.env("PACSLAB__RECEIVER__PORT", receiver.to_string());
         for arg in &example.args {
-            let arg = arg
-                .replace("127.0.0.1:4242", &format!("127.0.0.1:{}", lab.dicom))
-                .replace("127.0.0.1:2575", &format!("127.0.0.1:{}", lab.mllp));
-            command.arg(if own && arg == "11112" { "0" } else { &arg });
+            command.arg(if own && arg == "11112" { "0".to_owned() } else { self.addressed(arg) });
         }
         command
     }
 
-    /// What `move` sends to, while it does.
+    /// The usual ports as they are here; a container's name for its host is the host.
+    fn addressed(&self, arg: &str) -> String {
+        let Self { lab, receiver, .. } = self;
+        let ports = [(4242, lab.dicom), (8042, lab.http), (2575, lab.mllp), (11112, *receiver)];
+        let arg = arg.replace("host.docker.internal", "127.0.0.1");
+        ports
+            .iter()
+            .fold(arg, |arg, (usual, here)| arg.replace(&format!(":{usual}"), &format!(":{here}")))
+    }
+
+    /// What is sent to PYNETSCP needs it; `receive` itself needs its port.
     fn receiver(&self, example: &Example) -> Option<Running> {
-        example.is(&["move"]).then(|| {
+        let needed = ["move", "push", "modality"].iter().any(|word| example.is(&[word]));
+        needed.then(|| {
             let mut command = pacslab();
             command.args(["receive", "--port", &self.receiver.to_string(), "--out", "moved"]);
             command.current_dir(self.lab.folder.path());
@@ -143,6 +154,18 @@ impl Stage {
             }
         }
     }
+}
+
+/// An image of the study and series that examples name.
+fn object(study: &str, series: &str) -> Vec<u8> {
+    let bytes = std::fs::read(fixture("ct.dcm")).unwrap();
+    let (mut meta, mut set) = pacslab_dicom::file::read(&bytes).unwrap();
+    let instance = format!("{series}.1");
+    set.put_str(tags::STUDY_INSTANCE_UID, Vr::UI, study);
+    set.put_str(tags::SERIES_INSTANCE_UID, Vr::UI, series);
+    set.put_str(tags::SOP_INSTANCE_UID, Vr::UI, instance.as_str());
+    meta.sop_instance = Uid::new(instance);
+    pacslab_dicom::file::write(&meta, &set)
 }
 
 #[test]

@@ -35,8 +35,8 @@ impl crate::cmd::Run for Args {
             "the receiver on this computer, in the embedded PACS",
         ),
         (
-            "pacslab modality register PYNETSCP@host.docker.internal:11112 --url http://localhost:8042",
-            "the same, as a PACS in a container reaches it",
+            "pacslab modality register VIEWER@host.docker.internal:11112 --url http://localhost:8042",
+            "a viewer on this computer, as a PACS in a container reaches it",
         ),
     ];
 

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] =
-        &[("pacslab modality remove PYNETSCP", "no destination any more")];
+        &[("pacslab modality remove VIEWER", "no destination any more")];
 
     async fn run(self, context: &Context<'_>) -> Result {
         let server = self.site.server(&context.client()?)?;
