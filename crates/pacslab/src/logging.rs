@@ -10,12 +10,13 @@ pub(crate) fn start(level: LogLevel) {
     if level.0 == LevelFilter::OFF {
         return;
     }
-    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // which asks Windows' console to understand colours, if it can
+    let colours = anstream::AutoStream::auto(std::io::stderr()).current_choice();
     // a second call finds the first one's subscriber, which stays
     let _ = tracing_subscriber::fmt()
         .with_max_level(level.0)
         .with_writer(std::io::stderr)
-        .with_ansi(terminal)
+        .with_ansi(colours == anstream::ColorChoice::AlwaysAnsi)
         .with_target(false)
         .try_init();
 }

@@ -113,6 +113,10 @@ fn program() -> String {
     let started = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let text = shown(&started).display().to_string();
     match text {
+        // a bare name would be looked for elsewhere
+        text if started.is_absolute() && shown(&started).components().count() == 1 => {
+            format!(".{}{text}", std::path::MAIN_SEPARATOR)
+        }
         text if text.is_empty() => "pacslab".to_owned(),
         text if text.contains(' ') => format!("\"{text}\""),
         text => text,
