@@ -393,7 +393,7 @@ fn policy(config: &Config) -> Policy {
 }
 
 /// Orders that name no station go to the scanner of the lab.
-fn hl7_options(config: &Config) -> Options {
+pub(crate) fn hl7_options(config: &Config) -> Options {
     Options { default_station: Some(config.modality.aet.clone()), ..Options::default() }
 }
 

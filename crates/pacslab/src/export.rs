@@ -18,9 +18,6 @@ use serde_json::Value as Json;
 use crate::exit::{Failure, Result};
 use crate::http::{Server, encode};
 
-/// The DICOMweb root of our server and of Orthanc.
-pub(crate) const DICOM_WEB: &str = "/dicom-web";
-
 /// Exports one study of a server that speaks DICOMweb. The order is told by who knows it, else
 /// made of what the images say.
 pub(crate) async fn export(
@@ -38,18 +35,18 @@ pub(crate) async fn export(
     if let Some(order) = order {
         told.order = Some(order.clone());
     }
-    write(&told, &Site::new(format!("{}{DICOM_WEB}", server.url()), offset), out)
+    write(&told, &Site::new(format!("{}{}", server.url(), server.dicom_web()), offset), out)
 }
 
 /// The headers of all objects of a study. PS3.18 10.4.1.1.2.
 pub(crate) async fn metadata(server: &Server, study_uid: &str) -> Result<Vec<Dataset>> {
-    let path = format!("{DICOM_WEB}/studies/{}/metadata", encode(study_uid));
+    let path = format!("{}/studies/{}/metadata", server.dicom_web(), encode(study_uid));
     data_sets(server, &path).await
 }
 
 /// The studies of an accession number. PS3.18 10.6.
 pub(crate) async fn study_uids(server: &Server, accession: &str) -> Result<Vec<String>> {
-    let path = format!("{DICOM_WEB}/studies?AccessionNumber={}", encode(accession));
+    let path = format!("{}/studies?AccessionNumber={}", server.dicom_web(), encode(accession));
     let found = data_sets(server, &path).await?;
     Ok(found.iter().map(|set| set.str(tags::STUDY_INSTANCE_UID).to_owned()).collect())
 }

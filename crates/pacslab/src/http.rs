@@ -28,6 +28,8 @@ pub(crate) struct Server {
     base: String,
     authorization: Option<String>,
     timeout: Duration,
+    /// Where DICOMweb is found, below `base`.
+    dicom_web: String,
 }
 
 impl Server {
@@ -56,7 +58,18 @@ impl Server {
             base: if base.is_empty() { String::new() } else { format!("/{base}") },
             authorization: login.map(|login| base64::prelude::BASE64_STANDARD.encode(login)),
             timeout,
+            dicom_web: "/dicom-web".to_owned(),
         })
+    }
+
+    /// DICOMweb is somewhere else than our server and Orthanc have it.
+    pub(crate) fn with_dicom_web(self, root: &str) -> Self {
+        Self { dicom_web: format!("/{}", root.trim_matches('/')), ..self }
+    }
+
+    /// `/dicom-web`
+    pub(crate) fn dicom_web(&self) -> &str {
+        &self.dicom_web
     }
 
     pub(crate) fn url(&self) -> String {

@@ -24,6 +24,7 @@ mod order_args;
 mod outbox;
 mod output;
 mod random;
+mod reception;
 mod rest;
 
 use std::process::ExitCode;

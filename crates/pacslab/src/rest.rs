@@ -31,7 +31,27 @@ impl Found {
     }
 }
 
-/// The resources that have a UID, an accession number or a patient ID.
+/// What has this UID, or else the studies of this accession number.
+pub(crate) async fn named_so(server: &Server, word: &str) -> Result<Vec<Found>> {
+    let mut found = lookup(server, word).await?;
+    // a patient may be called as an accession number is
+    found.retain(|one| one.kind != "Patient");
+    match found.is_empty() {
+        true => studies(server, word).await,
+        false => Ok(found),
+    }
+}
+
+/// The studies of an accession number, which Orthanc does not look up.
+pub(crate) async fn studies(server: &Server, accession: &str) -> Result<Vec<Found>> {
+    let body = json!({"Level": "Study", "Query": {"AccessionNumber": accession}}).to_string();
+    let answer = server.ask("POST", "/tools/find", Some((JSON, body.as_bytes()))).await?;
+    let rows = answer.json()?;
+    let ids = rows.as_array().into_iter().flatten().filter_map(Value::as_str);
+    Ok(ids.map(|id| Found { id: id.to_owned(), kind: "Study".to_owned() }).collect())
+}
+
+/// The resources that have a UID or a patient ID.
 pub(crate) async fn lookup(server: &Server, word: &str) -> Result<Vec<Found>> {
     let answer = server.ask("POST", "/tools/lookup", Some(("text/plain", word.as_bytes()))).await?;
     let rows = answer.json()?;

@@ -9,14 +9,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cmd::{Context, Example, help};
 use crate::config::{Config, Entry, LogLevel, Peer};
-use crate::demo::{Profile, Teller, Told, Tour, play};
+use crate::demo::{Profile, ProfileFile, Teller, Told, Tour, introduce, play};
 use crate::department::{Department, Temporary, interrupted, local, login_shown};
+use crate::client::reachable;
 use crate::exit::{Exit, Failure, Result};
 use crate::http::Server;
 use crate::inbox::Inbox;
 use crate::listen::Door;
 use crate::logging::Logged;
 use crate::order_args::OrderArgs;
+use crate::reception::{Reception, TakenIn};
 
 /// Play the whole workflow: order, worklist, scan, PACS, retrieve, export
 #[derive(Debug, clap::Args)]
@@ -26,14 +28,14 @@ pub(crate) struct Args {
     #[arg(long)]
     exit: bool,
     /// Show the page in the browser after the last step
-    #[arg(long, conflicts_with_all = ["exit", "profile"])]
+    #[arg(long, conflicts_with_all = ["exit", "pacs"])]
     browser: bool,
     /// Take free ports and a temporary folder
     #[arg(long)]
     ephemeral: bool,
-    /// Play against the parties that a file names, instead of starting a department
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["ephemeral", "data", "worklists", "dicom_port", "http_port", "mllp_port"])]
-    profile: Option<PathBuf>,
+    /// Play with the PACS that a file describes, an Orthanc for one, instead of the embedded one
+    #[arg(long, alias = "profile", value_name = "FILE", conflicts_with_all = ["data", "worklists", "dicom_port", "http_port"])]
+    pacs: Option<PathBuf>,
     /// Folder of the archive
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -60,6 +62,7 @@ impl super::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab demo", "plays the workflow, then stays up: http://localhost:8042"),
         ("pacslab demo --exit --ephemeral", "plays it on free ports, ends with an exit code"),
+        ("pacslab demo --pacs orthanc.toml", "plays it with a running Orthanc"),
     ];
 
     async fn run(self, context: &Context<'_>) -> Result {
@@ -68,82 +71,31 @@ impl super::Run for Args {
         // the steps are the output; what the doors log would come between them
         let quiet = context.global.log.is_none();
         crate::logging::start(if quiet { LogLevel::quiet() } else { config.log.level });
-        if let Some(path) = &self.profile {
-            return self.against(path, &config, context).await;
-        }
         let temporary = match self.ephemeral {
             true => Some(Temporary::take(&mut config, &loaded)?),
             false => None,
         };
-        let receiver = Receiver::start(&config.receiver.clone().into(), &config).await?;
-        // the PACS knows the receiver by the port that it really has
-        let at = Peer { port: receiver.port, ..receiver.peer.clone() };
-        config.peers.insert(config.receiver.aet.to_string(), at);
-        let begun = Instant::now();
-        let department = Department::start(&config).await?;
         let base = temporary.as_ref().and_then(Temporary::folder);
-        context.out.say(format!(
-            "The department opened in {:.0} ms: DICOM {}@{}, HL7 {}, HTTP {}{}\n",
-            begun.elapsed().as_secs_f64() * 1000.0,
-            config.dicom.aet,
-            department.dicom,
-            department.mllp,
-            department.http,
-            base.map_or_else(String::new, |base| format!(", folder {}", base.display())),
-        ));
-        if context.out.json {
-            context.out.json(&department.ready());
-        }
-        let login = format!("{}:{}", config.http.user, config.http.password.reveal());
-        let url = format!("http://{}", department.http);
-        let profile = Profile {
-            pacs: Peer {
-                aet: config.dicom.aet.clone(),
-                host: department.dicom.ip().to_string(),
-                port: department.dicom.port(),
-            },
-            hl7: (department.mllp.ip().to_string(), department.mllp.port()),
-            http: Server::new(&url, Some(&login), config.client.timeout)?,
-            worklists: department.worklists.clone(),
-            receiver: config.receiver.aet.clone(),
-            inbox: config.receiver.dir.clone(),
-            samples: config.modality.out.clone(),
-            timeout: config.client.timeout,
+        let told = match &self.pacs {
+            Some(path) => Some(self.told(path, &mut config, base)?),
+            None => None,
         };
-        let orders = vec![self.order.clone()];
-        let played = play_all(&profile, &orders, &config, context, base).await;
-        let accessions = match played {
-            Ok(accessions) => accessions,
-            Err(failure) => {
-                department.stop().await;
-                receiver.stop().await;
-                return Err(failure);
-            }
+        let receiver = Receiver::start(&config).await?;
+        let house = match &told {
+            Some(told) => House::somebodys(told, &config).await,
+            None => House::ours(&mut config, receiver.port, base, context).await,
         };
-        if !self.exit {
-            let free = self.ephemeral;
-            let other = |option: &str, port: u16, usual: u16, host: &str| match free || port != usual {
-                true => format!(" {option} {host}{port}"),
-                false => String::new(),
-            };
-            Tour {
-                page: &local(department.http),
-                login: &login_shown(&config),
-                pacs: &other("--port", department.dicom.port(), 4242, ""),
-                site: &other("--url", department.http.port(), 8042, "http://localhost:"),
-                accession: accessions.first().map_or("ACC1001", String::as_str),
+        let played = match house {
+            Ok(house) => {
+                let played = self.show(&house, &receiver, told.as_ref(), &config, context, base).await;
+                house.stop().await;
+                played
             }
-            .tell(context.out);
-            if self.browser {
-                crate::browser::show(&format!("http://{}", local(department.http)), context.out);
-            }
-            interrupted().await;
-            context.out.say("stopping: what is in flight is finished first");
-        }
-        department.stop().await;
+            Err(failure) => Err(failure),
+        };
         receiver.stop().await;
         drop(temporary);
-        Ok(Exit::Done)
+        played.map(|()| Exit::Done)
     }
 
     fn workers(&self) -> usize {
@@ -168,39 +120,166 @@ impl Args {
         .collect()
     }
 
-    /// Plays against parties that run already; only the receiver is started here.
-    async fn against(&self, path: &Path, config: &Config, context: &Context<'_>) -> Result {
-        let (profile, receiver, mut orders) =
-            crate::demo::read_profile(path, config.client.timeout)?;
-        let config = Config {
-            receiver: crate::config::Receiver {
-                aet: receiver.aet.clone(),
-                dir: profile.inbox.clone(),
-                port: receiver.port,
-                ..config.receiver.clone()
-            },
-            ..config.clone()
-        };
-        let receiver = Receiver::start(&receiver, &config).await?;
-        if orders.is_empty() {
-            orders.push(self.order.clone());
+    /// The file of `--pacs`, and what it changes in the configuration.
+    fn told(&self, path: &Path, config: &mut Config, base: Option<&Path>) -> Result<ProfileFile> {
+        let mut told = crate::demo::read_profile(path, config.client.timeout)?;
+        if let Some(base) = base {
+            told.data = base.join("ris");
+            (told.inbox, told.samples) = (base.join("inbox"), base.join("samples"));
         }
-        let Profile { pacs, hl7: (host, port), http, .. } = &profile;
-        context.out.say(format!("Playing with DICOM {pacs}, HL7 {host}:{port}, {}\n", http.url()));
-        let played = play_all(&profile, &orders, &config, context, None).await;
-        receiver.stop().await;
-        played.map(|_| Exit::Done)
+        let (aet, port) = &told.receiver;
+        config.receiver = crate::config::Receiver {
+            aet: aet.clone(),
+            dir: told.inbox.clone(),
+            port: self.receiver_port.unwrap_or(if self.ephemeral { 0 } else { *port }),
+            ..config.receiver.clone()
+        };
+        if let Some(scanner) = &told.scanner {
+            config.modality.aet = scanner.clone();
+        }
+        if told.orders.is_empty() {
+            told.orders.push(self.order.clone());
+        }
+        Ok(told)
+    }
+
+    /// Introduces the receiver, plays, and stays for visitors.
+    async fn show(
+        &self,
+        house: &House,
+        receiver: &Receiver,
+        told: Option<&ProfileFile>,
+        config: &Config,
+        context: &Context<'_>,
+        base: Option<&Path>,
+    ) -> Result<()> {
+        let profile = &house.profile;
+        let known = introduce(profile, receiver.port).await?;
+        if told.is_some() {
+            let Profile { pacs, hl7: (host, port), http, .. } = profile;
+            context.out.say(format!(
+                "Playing with DICOM {pacs}, {}, HL7 {host}:{port}; the receiver is registered as \
+                 {known}\n",
+                http.url()
+            ));
+        }
+        let own = std::slice::from_ref(&self.order);
+        let orders = told.map_or(own, |told| &told.orders);
+        let taken_in = play_all(profile, orders, config, context, base).await?;
+        let first = taken_in.first().map_or(String::new(), |one| one.accession.clone());
+        if let Some(reception) = &house.reception {
+            reception.images(taken_in).await?;
+        }
+        let Some(department) = house.department.as_ref().filter(|_| !self.exit) else {
+            return Ok(());
+        };
+        let free = self.ephemeral;
+        let other = |option: &str, port: u16, usual: u16, host: &str| match free || port != usual {
+            true => format!(" {option} {host}{port}"),
+            false => String::new(),
+        };
+        Tour {
+            page: &local(department.http),
+            login: &login_shown(config),
+            pacs: &other("--port", department.dicom.port(), 4242, ""),
+            site: &other("--url", department.http.port(), 8042, "http://localhost:"),
+            accession: &first,
+        }
+        .tell(context.out);
+        if self.browser {
+            crate::browser::show(&format!("http://{}", local(department.http)), context.out);
+        }
+        interrupted().await;
+        context.out.say("stopping: what is in flight is finished first");
+        Ok(())
     }
 }
 
-/// All orders at once, each step told as it ends. Answers their accession numbers.
+/// Who plays: everybody is in the profile, and some of them live here.
+struct House {
+    profile: Profile,
+    /// The embedded department, unless the PACS is somebody else's.
+    department: Option<Department>,
+    /// Then a RIS is started, unless that is somebody else's as well.
+    reception: Option<Reception>,
+}
+
+impl House {
+    async fn ours(
+        config: &mut Config,
+        receiver: u16,
+        base: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<Self> {
+        // the PACS knows the receiver by the port that it really has
+        let at = Peer { port: receiver, ..config.receiver.clone().into() };
+        let advertise_host = Some(at.host.clone());
+        config.peers.insert(config.receiver.aet.to_string(), at);
+        let begun = Instant::now();
+        let department = Department::start(config).await?;
+        context.out.say(format!(
+            "The department opened in {:.0} ms: DICOM {}@{}, HL7 {}, HTTP {}{}\n",
+            begun.elapsed().as_secs_f64() * 1000.0,
+            config.dicom.aet,
+            department.dicom,
+            department.mllp,
+            department.http,
+            base.map_or_else(String::new, |base| format!(", folder {}", base.display())),
+        ));
+        if context.out.json {
+            context.out.json(&department.ready());
+        }
+        let login = format!("{}:{}", config.http.user, config.http.password.reveal());
+        let url = format!("http://{}", department.http);
+        let profile = Profile {
+            pacs: Peer {
+                aet: config.dicom.aet.clone(),
+                host: department.dicom.ip().to_string(),
+                port: department.dicom.port(),
+            },
+            hl7: (department.mllp.ip().to_string(), department.mllp.port()),
+            http: Server::new(&url, Some(&login), config.client.timeout)?,
+            worklists: department.worklists.clone(),
+            receiver: config.receiver.aet.clone(),
+            advertise_host,
+            inbox: config.receiver.dir.clone(),
+            samples: config.modality.out.clone(),
+            timeout: config.client.timeout,
+        };
+        Ok(Self { profile, department: Some(department), reception: None })
+    }
+
+    async fn somebodys(told: &ProfileFile, config: &Config) -> Result<Self> {
+        let (hl7, reception) = match &told.hl7 {
+            Some(hl7) => (hl7.clone(), None),
+            None => {
+                let reception = Reception::start(config, &told.data, &told.worklists).await?;
+                let at = reception.mllp;
+                ((reachable(at.ip()), at.port()), Some(reception))
+            }
+        };
+        let profile = told.profile(hl7, config.client.timeout);
+        Ok(Self { profile, department: None, reception })
+    }
+
+    async fn stop(self) {
+        if let Some(department) = self.department {
+            department.stop().await;
+        }
+        if let Some(reception) = self.reception {
+            reception.stop().await;
+        }
+    }
+}
+
+/// All orders at once, each step told as it ends.
 async fn play_all(
     profile: &Profile,
     orders: &[OrderArgs],
     config: &Config,
     context: &Context<'_>,
     base: Option<&Path>,
-) -> Result<Vec<String>> {
+) -> Result<Vec<TakenIn>> {
     let begun = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(context.clock);
     let (told, mut steps) = mpsc::unbounded_channel::<Told>();
@@ -224,21 +303,15 @@ async fn play_all(
         results
     };
     let telling = async {
-        let mut accessions = Vec::new();
         while let Some(told) = steps.recv().await {
             teller.step(&told);
-            // the first step decides: a number that was taken is counted up
-            if told.step == 1 {
-                accessions.push(told.accession);
-            }
         }
-        accessions
     };
     // `players` owns the sender by its closure; dropping it ends `telling`
-    let (results, accessions) = tokio::join!(players, telling);
-    results.into_iter().collect::<Result<Vec<()>>>()?;
+    let (results, ()) = tokio::join!(players, telling);
+    let taken_in = results.into_iter().collect::<Result<Vec<_>>>()?;
     teller.done(begun.elapsed().as_secs_f64() * 1000.0);
-    Ok(accessions)
+    Ok(taken_in)
 }
 
 /// Polls all to their ends, in the order given.
@@ -263,14 +336,13 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 
 /// The C-STORE SCP that the demonstration retrieves to.
 struct Receiver {
-    peer: Peer,
     port: u16,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl Receiver {
-    async fn start(peer: &Peer, config: &Config) -> Result<Self> {
+    async fn start(config: &Config) -> Result<Self> {
         let settings = &config.receiver;
         let door = Door {
             name: "receiver",
@@ -296,7 +368,7 @@ impl Receiver {
             let forget = async { while arrivals.recv().await.is_some() {} };
             tokio::join!(serve, forget);
         });
-        Ok(Self { peer: peer.clone(), port, stop, serving })
+        Ok(Self { port, stop, serving })
     }
 
     async fn stop(self) {

@@ -73,27 +73,43 @@ PACS unless told otherwise: `--pacs AET@host:port`, `--pacs host:port`, or `--pa
 name from `[peers]` of the [configuration](configuration.md). `--host`, `--port` and `--aet` replace
 parts of it, `--calling` is our own title (PYMOD1), `--timeout` how long an answer may take.
 `client.pacs` changes the default.
+
+`modality`, `push`, `verify`, `watch` and `fhir export --dicom-web` talk to an HTTP door: `--url` and
+`--login NAME:PASSWORD`, of the embedded PACS unless told otherwise, or of an Orthanc.
 ";
 
 const PROFILE: &str = "
-## A profile for the demo
+## The demo with another PACS
 
-`pacslab demo --profile FILE` plays the workflow against parties that run already:
+`pacslab demo --pacs FILE` plays the same eight steps with a PACS that runs already, an Orthanc for
+one. Only what the PACS lacks is started here: a RIS with its HL7 port, the scanner, and the
+receiver, which is registered with the PACS by `PUT /modalities`. The file says where everybody is;
+the first three keys are needed, the others are shown with what they are if left out:
 
 ```toml
-pacs = \"PACSLAB@127.0.0.1:4242\"          # C-FIND, C-STORE, C-MOVE
-hl7 = \"127.0.0.1:2575\"                   # MLLP
-http = \"http://127.0.0.1:8042\"
+pacs = \"ORTHANC@127.0.0.1:4242\"        # C-FIND, C-STORE, C-MOVE
+http = \"http://127.0.0.1:8042\"         # REST and DICOMweb
+worklists = \"worklists\"                # the folder that the PACS serves; .wl files are written here
 login = \"orthanc:orthanc\"
-worklists = \"worklists\"                  # where the RIS writes its .wl files
-receiver = \"PYNETSCP@127.0.0.1:11112\"    # started by the demo; the PACS has to know it
+scanner = \"PYMOD1\"                     # calls the PACS, which has to know it
+receiver = \"PYNETSCP:11112\"            # title and port; started here
+# advertise_host = \"host.docker.internal\"   # this computer, as the PACS reaches it
+dicom_web = \"/dicom-web\"
+# hl7 = \"127.0.0.1:2575\"                # somebody else's RIS, instead of one started here
+data = \"data/ris\"                      # where a RIS started here keeps its orders
 inbox = \"data/inbox\"
 samples = \"data/samples\"
 
-[[orders]]                               # the options of an order as keys; several are allowed
+[[orders]]                             # the options of an order as keys; several are allowed
 accession = \"ACC2001\"
 patient-id = \"P777\"
 name = \"ROE^JOHN\"
 sex = \"M\"
 ```
+
+Without `advertise_host` the receiver is registered at `host.docker.internal` if this computer knows
+that name, as it does with Docker Desktop, else at the address by which it reaches the PACS; the PACS
+tries it (C-ECHO) before the first step. A receiver for other computers has to listen there, too:
+`receiver.bind = \"0.0.0.0\"`. Orthanc aborts titles that it does not know: PYMOD1 belongs into its
+`DicomModalities`, or is added with `pacslab modality register PYMOD1@127.0.0.1:104`.
 ";

@@ -89,12 +89,12 @@ impl Args {
         if let Some(id) = &self.id {
             return Ok(vec![id.clone()]);
         }
-        let word = self.study_uid.as_ref().or(self.accession.as_ref());
-        let word = word.map_or("", String::as_str);
-        let found = rest::lookup(server, word).await?;
-        // a patient may be called as an accession number is
-        let found = found.into_iter().filter(|found| found.kind != "Patient");
-        let ids: Vec<String> = found.map(|found| found.id).collect();
+        let (word, found) = match (&self.study_uid, &self.accession) {
+            (Some(uid), _) => (uid.as_str(), rest::lookup(server, uid).await?),
+            (None, Some(accession)) => (accession.as_str(), rest::studies(server, accession).await?),
+            (None, None) => ("", Vec::new()),
+        };
+        let ids: Vec<String> = found.into_iter().map(|found| found.id).collect();
         if ids.is_empty() {
             return Err(Failure::failed(format!("{} has nothing of {word}", server.url()))
                 .hint("`pacslab find` lists the studies that are there"));

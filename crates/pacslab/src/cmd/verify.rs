@@ -33,8 +33,7 @@ impl crate::cmd::Run for Args {
 
     async fn run(self, context: &Context<'_>) -> Result {
         let server = self.site.server(&context.client()?)?;
-        let found = rest::lookup(&server, &self.word).await?;
-        let found: Vec<Found> = found.into_iter().filter(|one| one.kind != "Patient").collect();
+        let found = rest::named_so(&server, &self.word).await?;
         if found.is_empty() {
             return Err(Failure::failed(format!("{} has nothing of {}", server.url(), self.word))
                 .hint("`pacslab find` lists the studies that are there"));

@@ -3,10 +3,12 @@
 //! The player is given a [`Profile`] (addresses, titles, folders) and nothing else, so that it
 //! plays against the department in this process, in another one, or on another computer.
 
+mod introduce;
 mod play;
 mod profile;
 mod tell;
 
+pub(crate) use introduce::introduce;
 pub(crate) use play::{Told, play};
-pub(crate) use profile::{Profile, read as read_profile};
+pub(crate) use profile::{Profile, Told as ProfileFile, read as read_profile};
 pub(crate) use tell::{Teller, Tour};

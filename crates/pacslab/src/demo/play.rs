@@ -19,6 +19,7 @@ use crate::config::Peer;
 use crate::exit::{Failure, Result};
 use crate::export::export;
 use crate::logging::Logged;
+use crate::reception::TakenIn;
 
 /// A step that has been played.
 #[derive(Debug, Clone, Serialize)]
@@ -43,7 +44,11 @@ pub(crate) struct Told {
 /// How many accession numbers are tried when the first was played before.
 const ATTEMPTS: usize = 1_000;
 
-/// Plays one order.
+/// How often, and how far apart, the worklist is asked for a new item: a folder that is shared
+/// with a container or over a network shows its files a moment later.
+const FILE_SHOWS: (u32, Duration) = (10, Duration::from_millis(200));
+
+/// Plays one order; answers what the PACS has taken in.
 ///
 /// # Errors
 /// The step that failed, who refused it, and what to do.
@@ -52,7 +57,7 @@ pub(crate) async fn play(
     order: Order,
     clock: Arc<dyn Clock>,
     tell: &(dyn Fn(Told) + Sync),
-) -> Result<()> {
+) -> Result<TakenIn> {
     let scanner = order.steps.first().map(|step| step.station.clone()).ok_or_else(|| {
         Failure::usage(format!("order {} has no scheduled procedure step", order.accession))
     })?;
@@ -64,7 +69,15 @@ pub(crate) async fn play(
     play.store(&acquisition).await?;
     play.query(&acquisition).await?;
     play.retrieve(&acquisition).await?;
-    play.export(&acquisition).await
+    play.export(&acquisition).await?;
+    let sop_class = acquisition.instances().next().map(|one| one.meta.sop_class.clone());
+    Ok(TakenIn {
+        accession: play.order.accession,
+        patient_id: play.order.patient.id.id,
+        sop_class: sop_class.unwrap_or_default(),
+        study_uid: acquisition.study_uid,
+        scanner: play.scanner.to_string(),
+    })
 }
 
 struct Play<'a> {
@@ -168,17 +181,29 @@ impl Play<'_> {
     async fn worklist(&mut self) -> Result<WorklistItem> {
         self.begin();
         let keys = WorklistKeys { station: self.scanner.to_string(), ..WorklistKeys::default() };
-        let items = self.scanner().query(&keys).await.map_err(|e| self.failed(scanner(&e)))?;
-        let found = items.items.len();
-        let ours = items.items.into_iter().find(|item| item.accession() == self.order.accession);
-        let Some(item) = ours else {
-            return Err(self.failed(
-                Failure::failed(format!(
-                    "the worklist has {found} items for {}, and {} is none of them",
-                    self.scanner, self.order.accession
-                ))
-                .hint("`pacslab watch` tells which key kept an item back"),
-            ));
+        let mut tried = 0;
+        let (item, found) = loop {
+            let items = self.scanner().query(&keys).await.map_err(|e| self.refused(&e))?.items;
+            let found = items.len();
+            let ours = items.into_iter().find(|item| item.accession() == self.order.accession);
+            if let Some(item) = ours {
+                break (item, found);
+            }
+            tried += 1;
+            if tried == FILE_SHOWS.0 {
+                return Err(self.failed(
+                    Failure::failed(format!(
+                        "the worklist of {} has {found} items for {}, and {} is none of them",
+                        self.profile.pacs, self.scanner, self.order.accession
+                    ))
+                    .hint(format!(
+                        "does the PACS serve {}? `pacslab worklist find -v` tells which key kept \
+                         an item back",
+                        self.profile.worklists.display()
+                    )),
+                ));
+            }
+            tokio::time::sleep(FILE_SHOWS.1).await;
         };
         let text = format!(
             "{found} item{} for {}: {} {}",
@@ -216,7 +241,7 @@ impl Play<'_> {
     /// 5: the images go to the PACS.
     async fn store(&mut self, acquisition: &Acquisition) -> Result<()> {
         self.begin();
-        let sent = self.scanner().send(acquisition).await.map_err(|e| self.failed(scanner(&e)))?;
+        let sent = self.scanner().send(acquisition).await.map_err(|e| self.refused(&e))?;
         let stored = sent.stored + sent.warnings.len();
         self.done("C-STORE", self.associates(), format!("{stored} images stored"), None);
         Ok(())
@@ -269,7 +294,8 @@ impl Play<'_> {
     }
 
     async fn count_by_qido(&self, study: &Uid) -> Result<Option<usize>> {
-        let path = format!("/dicom-web/studies/{study}/instances?limit=100000");
+        let root = self.profile.http.dicom_web();
+        let path = format!("{root}/studies/{study}/instances?limit=100000");
         let body = self
             .profile
             .http
@@ -374,6 +400,17 @@ impl Play<'_> {
         Failure { message, ..failure }
     }
 
+    /// What the scanner was not given.
+    fn refused(&self, error: &pacslab_modality::scanner::Error) -> Failure {
+        let Self { scanner, profile, .. } = self;
+        self.failed(Failure::failed(error.to_string()).hint(format!(
+            "is {} running? Orthanc aborts titles that it does not know: `pacslab modality \
+             register {scanner}@127.0.0.1:104 --url {}` makes the scanner known",
+            profile.pacs,
+            profile.http.url()
+        )))
+    }
+
     /// `PYMOD1 -> PACSLAB@127.0.0.1:4242`
     fn associates(&self) -> Between {
         let pacs = &self.profile.pacs;
@@ -426,10 +463,6 @@ const DUPLICATE_KEY: &str = "205";
 
 fn remote(peer: &Peer) -> Remote {
     Remote { aet: peer.aet.clone(), host: peer.host.clone(), port: peer.port }
-}
-
-fn scanner(error: &pacslab_modality::scanner::Error) -> Failure {
-    Failure::failed(error.to_string()).hint("is the PACS of the profile running and reachable?")
 }
 
 /// The next accession number, with the ids that go with it, and a study of its own.

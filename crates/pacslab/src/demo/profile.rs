@@ -19,11 +19,14 @@ pub(crate) struct Profile {
     pub(crate) pacs: Peer,
     /// The HL7 listener of the RIS, `host:port`.
     pub(crate) hl7: (String, u16),
+    /// The PACS's HTTP door: REST and DICOMweb.
     pub(crate) http: Server,
     /// Where the RIS writes `.wl` files.
     pub(crate) worklists: PathBuf,
     /// The title of the receiver, by which the PACS knows it as a C-MOVE destination.
     pub(crate) receiver: AeTitle,
+    /// The host of the receiver, as the PACS reaches it; `None`: found out.
+    pub(crate) advertise_host: Option<String>,
     /// Where the receiver writes.
     pub(crate) inbox: PathBuf,
     /// Where images and exports are saved.
@@ -31,22 +34,47 @@ pub(crate) struct Profile {
     pub(crate) timeout: Duration,
 }
 
-/// `demo --profile FILE`.
+/// `demo --pacs FILE`, as it is read.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) pacs: Peer,
+    /// `None`: the demonstration starts a RIS.
+    pub(crate) hl7: Option<(String, u16)>,
+    pub(crate) http: Server,
+    pub(crate) worklists: PathBuf,
+    /// The title that orders are scheduled for, and that calls the PACS.
+    pub(crate) scanner: Option<AeTitle>,
+    /// Title and port of the receiver that the demonstration starts.
+    pub(crate) receiver: (AeTitle, u16),
+    pub(crate) advertise_host: Option<String>,
+    /// Where a RIS of the demonstration's own keeps its orders.
+    pub(crate) data: PathBuf,
+    pub(crate) inbox: PathBuf,
+    pub(crate) samples: PathBuf,
+    pub(crate) orders: Vec<OrderArgs>,
+}
+
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 struct File {
     /// `AET@host:port`
     pacs: String,
-    /// `host:port`
-    hl7: String,
     /// `http://host:port`
     http: String,
     #[serde(default = "login")]
     login: String,
     worklists: PathBuf,
-    /// `AET@host:port` of the receiver, which the demonstration starts.
+    scanner: Option<String>,
+    /// `AET:port`, or `AET@host:port` with the host that is advertised.
     #[serde(default = "receiver")]
     receiver: String,
+    advertise_host: Option<String>,
+    /// `/dicom-web`
+    dicom_web: Option<String>,
+    /// `host:port`
+    hl7: Option<String>,
+    #[serde(default = "data")]
+    data: PathBuf,
     #[serde(default = "inbox")]
     inbox: PathBuf,
     #[serde(default = "samples")]
@@ -61,7 +89,11 @@ fn login() -> String {
 }
 
 fn receiver() -> String {
-    "PYNETSCP@127.0.0.1:11112".into()
+    "PYNETSCP:11112".into()
+}
+
+fn data() -> PathBuf {
+    "data/ris".into()
 }
 
 fn inbox() -> PathBuf {
@@ -72,12 +104,9 @@ fn samples() -> PathBuf {
     "data/samples".into()
 }
 
-/// A profile from a file: the parties, where the receiver is to listen, and the orders, if the
-/// file has any.
-///
 /// # Errors
 /// The file cannot be read, or a value in it.
-pub(crate) fn read(path: &Path, timeout: Duration) -> Result<(Profile, Peer, Vec<OrderArgs>)> {
+pub(crate) fn read(path: &Path, timeout: Duration) -> Result<Told> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
     let wrong = |why: String| {
@@ -85,20 +114,59 @@ pub(crate) fn read(path: &Path, timeout: Duration) -> Result<(Profile, Peer, Vec
             .hint("docs/cli.md shows a profile with all its keys")
     };
     let file: File = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let receiver: Peer = file.receiver.parse().map_err(|why| wrong(format!("receiver: {why}")))?;
     let orders =
         file.orders.iter().map(order).collect::<std::result::Result<Vec<_>, _>>().map_err(wrong)?;
-    let profile = Profile {
+    let title =
+        |key: &str, text: &str| AeTitle::new(text).map_err(|why| wrong(format!("{key}: {why}")));
+    // the host of a receiver is the one to advertise; it listens where receiver.bind says
+    let (aet, host, port) = match file.receiver.contains('@') {
+        true => {
+            let peer: Peer =
+                file.receiver.parse().map_err(|why| wrong(format!("receiver: {why}")))?;
+            (peer.aet, Some(peer.host), peer.port)
+        }
+        false => {
+            let (aet, port) = crate::config::read_address(&file.receiver).map_err(|_| {
+                wrong("receiver: TITLE:port is expected, e.g. PYNETSCP:11112".into())
+            })?;
+            (title("receiver", &aet)?, None, port)
+        }
+    };
+    let hl7 = file.hl7.as_deref().map(crate::config::read_address).transpose();
+    let http = Server::new(&file.http, Some(&file.login), timeout)?;
+    Ok(Told {
         pacs: file.pacs.parse().map_err(|why| wrong(format!("pacs: {why}")))?,
-        hl7: crate::config::read_address(&file.hl7).map_err(|why| wrong(format!("hl7: {why}")))?,
-        http: Server::new(&file.http, Some(&file.login), timeout)?,
+        hl7: hl7.map_err(|why| wrong(format!("hl7: {why}")))?,
+        http: match &file.dicom_web {
+            Some(root) => http.with_dicom_web(root),
+            None => http,
+        },
         worklists: file.worklists,
-        receiver: receiver.aet.clone(),
+        scanner: file.scanner.as_deref().map(|text| title("scanner", text)).transpose()?,
+        receiver: (aet, port),
+        advertise_host: file.advertise_host.or(host),
+        data: file.data,
         inbox: file.inbox,
         samples: file.samples,
-        timeout,
-    };
-    Ok((profile, receiver, orders))
+        orders,
+    })
+}
+
+impl Told {
+    /// What is played with, once everything listens.
+    pub(crate) fn profile(&self, hl7: (String, u16), timeout: Duration) -> Profile {
+        Profile {
+            pacs: self.pacs.clone(),
+            hl7,
+            http: self.http.clone(),
+            worklists: self.worklists.clone(),
+            receiver: self.receiver.0.clone(),
+            advertise_host: self.advertise_host.clone(),
+            inbox: self.inbox.clone(),
+            samples: self.samples.clone(),
+            timeout,
+        }
+    }
 }
 
 /// The keys of an order are the options of the command line, so that there is one list of them.
@@ -122,32 +190,45 @@ fn order(table: &toml::Table) -> std::result::Result<OrderArgs, String> {
 mod tests {
     use super::*;
 
-    fn write(text: &str) -> (tempfile::TempDir, PathBuf) {
+    fn told(text: &str) -> Result<Told> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile.toml");
         std::fs::write(&path, text).unwrap();
-        (folder, path)
+        read(&path, Duration::from_secs(1))
     }
 
-    const BASE: &str = "pacs = \"PACSLAB@127.0.0.1:4242\"\nhl7 = \"127.0.0.1:2575\"\n\
-                        http = \"http://127.0.0.1:8042\"\nworklists = \"w\"\n";
+    const BASE: &str = "pacs = \"ORTHANC@127.0.0.1:4242\"\nworklists = \"w\"\n\
+                        http = \"http://127.0.0.1:8042\"\n";
+
+    #[test]
+    fn little_has_to_be_said() {
+        let told = told(BASE).unwrap();
+        assert_eq!(told.receiver, (AeTitle::new("PYNETSCP").unwrap(), 11112));
+        assert!(told.hl7.is_none() && told.advertise_host.is_none() && told.orders.is_empty());
+    }
+
+    #[test]
+    fn the_receiver_is_told_with_or_without_a_host() {
+        let receiver = |text: &str| told(&format!("{BASE}receiver = \"{text}\"\n"));
+        let named = receiver("INBOX@host.docker.internal:104").unwrap();
+        assert_eq!(named.advertise_host.as_deref(), Some("host.docker.internal"));
+        assert_eq!((named.receiver.0.as_str(), named.receiver.1), ("INBOX", 104));
+        assert!(receiver("INBOX").unwrap_err().message.contains("TITLE:port"));
+    }
 
     #[test]
     fn orders_have_the_keys_of_the_command_line() {
-        let text = format!("{BASE}[[orders]]\naccession = \"A2\"\npatient-id = \"P2\"\n");
-        let (_folder, path) = write(&text);
-        let (_, receiver, orders) = read(&path, Duration::from_secs(1)).unwrap();
-        assert_eq!(receiver.port, 11112);
-        assert_eq!((orders[0].accession.as_str(), orders[0].patient_id.as_str()), ("A2", "P2"));
-        let (_folder, path) = write(&format!("{BASE}[[orders]]\nacession = \"A2\"\n"));
-        let failure = read(&path, Duration::from_secs(1)).unwrap_err();
+        let orders =
+            |key: &str| told(&format!("{BASE}[[orders]]\n{key} = \"A2\"\npatient-id = \"P2\"\n"));
+        let made = orders("accession").unwrap().orders;
+        assert_eq!((made[0].accession.as_str(), made[0].patient_id.as_str()), ("A2", "P2"));
+        let failure = orders("acession").unwrap_err();
         assert!(failure.message.contains("--accession"), "{}", failure.message);
     }
 
     #[test]
     fn a_profile_without_a_pacs_says_so() {
-        let (_folder, path) = write("hl7 = \"a:1\"");
-        let failure = read(&path, Duration::from_secs(1)).unwrap_err();
+        let failure = told("hl7 = \"a:1\"").unwrap_err();
         assert!(failure.message.contains("pacs"), "{}", failure.message);
     }
 }

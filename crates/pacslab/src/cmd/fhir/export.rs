@@ -15,7 +15,7 @@ use crate::cmd::watch::SiteArgs;
 use crate::cmd::{Context, Example, help};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Result};
-use crate::export::{DICOM_WEB, Exported, Told, metadata, studies, study_uids, write};
+use crate::export::{Exported, Told, metadata, studies, study_uids, write};
 use crate::http::Server;
 use crate::identifier;
 use crate::outbox::Outbox;
@@ -68,7 +68,7 @@ impl crate::cmd::Run for Args {
         } else if self.dicom_web || self.site.url.is_some() {
             let server = self.site.server(&config)?;
             if self.wado_url.is_none() {
-                wado = format!("{}{DICOM_WEB}", server.url());
+                wado = format!("{}{}", server.url(), server.dicom_web());
             }
             self.fetch(&server).await?
         } else {

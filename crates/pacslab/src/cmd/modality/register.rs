@@ -45,7 +45,11 @@ impl crate::cmd::Run for Args {
         let name = self.name.unwrap_or_else(|| self.peer.aet.to_string());
         let more: Vec<(&str, Value)> =
             self.manufacturer.into_iter().map(|maker| ("Manufacturer", json!(maker))).collect();
-        rest::register(&server, &name, &self.peer, &more).await?;
+        rest::register(&server, &name, &self.peer, &more).await.map_err(|failure| {
+            let aet = &self.peer.aet;
+            let example = format!("{aet}@{}:11112", self.peer.host);
+            Failure { hint: failure.hint.or(Some(format!("a peer is written as {example}"))), ..failure }
+        })?;
         if !context.out.json {
             context.out.line(format!("{} knows {name} as {}", server.url(), self.peer));
         }
