@@ -170,8 +170,9 @@ impl Delivery {
                 Ok(())
             }
             Err(error) => {
-                batch.unreachable = Some(error.to_string());
-                Err(error.to_string())
+                let why = unreachable(&self.remote, &error);
+                batch.unreachable = Some(why.clone());
+                Err(why)
             }
         }
     }
@@ -234,4 +235,24 @@ fn proposal(at: usize, (class, syntax): &(Uid, Uid)) -> ProposedContext {
         }
     }
     ProposedContext { id: (2 * at + 1) as u8, abstract_syntax: class.clone(), transfer_syntaxes }
+}
+
+/// Why a peer was not reached, and what is most often in the way: containers and firewalls.
+fn unreachable(remote: &Remote, error: &pacslab_dimse::Error) -> String {
+    let pacslab_dimse::Error::Connect { source, .. } = error else { return error.to_string() };
+    const INSIDE: &str = "host.docker.internal";
+    let Remote { host, port, .. } = remote;
+    let mut why = error.to_string();
+    if host == INSIDE && source.kind() != std::io::ErrorKind::ConnectionRefused {
+        why += &format!(
+            "; {INSIDE} is a name inside of containers: outside write 127.0.0.1, on Linux start the \
+             container with --add-host={INSIDE}:host-gateway"
+        );
+    } else if matches!(host.as_str(), "127.0.0.1" | "localhost" | "::1") {
+        why += &format!("; if this PACS runs in a container, its computer is {INSIDE}");
+    }
+    why + &format!(
+        "; if the receiver runs on Windows, let it through the firewall there: netsh advfirewall \
+         firewall add rule name=\"DICOM-{port}\" dir=in action=allow protocol=TCP localport={port}"
+    )
 }

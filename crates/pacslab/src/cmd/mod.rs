@@ -63,6 +63,7 @@ commands! {
         fhir: Fhir,
         watch: Watch,
         services: Services,
+        user: User,
         config: Config,
         completions: Completions,
         #[command(hide = true)]

@@ -24,4 +24,6 @@ mod mllp;
 mod move_;
 mod peers_alone;
 mod store;
+mod troubleshooting;
+mod users;
 mod worklist;
