@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
@@ -90,7 +91,12 @@ pub(crate) struct Upload {
     pieces: BodyDataStream,
     door: Arc<Door>,
     left: u64,
+    begun: Instant,
 }
+
+/// Bytes a second that a body comes with at least, taken over the whole of it: a byte now and then
+/// would hold a connection for years.
+const SLOWEST: u64 = 1024;
 
 impl Upload {
     pub(crate) fn new(door: &Arc<Door>, headers: &HeaderMap, body: Body) -> Result<Self> {
@@ -101,14 +107,24 @@ impl Upload {
         if declared.is_some_and(|length| length > limit) {
             return Err(too_large(limit));
         }
-        Ok(Self { pieces: body.into_data_stream(), door: door.clone(), left: limit })
+        let pieces = body.into_data_stream();
+        Ok(Self { pieces, door: door.clone(), left: limit, begun: Instant::now() })
     }
 
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         let next = std::future::poll_fn(|cx| Pin::new(&mut self.pieces).poll_next(cx));
-        let Ok(next) = tokio::time::timeout(self.door.limits.pause, next).await else {
-            return Err(Error::Slow("nothing of the body came for too long".to_owned()));
+        let pause = self.door.limits.pause;
+        let come = self.door.limits.upload - self.left;
+        let all = pause + Duration::from_secs(come / SLOWEST);
+        let patience = pause.min(all.saturating_sub(self.begun.elapsed()));
+        let Ok(next) = tokio::time::timeout(patience, next).await else {
+            let why = if patience < pause {
+                "the body comes too slowly"
+            } else {
+                "nothing of the body came for too long"
+            };
+            return Err(Error::Slow(why.to_owned()));
         };
         let Some(piece) = next else { return Ok(None) };
         let piece = piece.map_err(|e| Error::BadRequest(format!("the body broke off: {e}")))?;

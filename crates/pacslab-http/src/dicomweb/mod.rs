@@ -4,6 +4,7 @@ mod accept;
 mod frames;
 mod metadata;
 mod multipart;
+mod parts;
 mod rendered;
 mod retrieve;
 mod search;

@@ -1,21 +1,15 @@
 //! Store (STOW-RS). PS3.18 10.5, I.2.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
-use bytes::Bytes;
-use futures_core::Stream;
-use multer::Multipart;
 use pacslab_archive::{IngestError, Receipt};
 use pacslab_dicom::{Dataset, json};
 use pacslab_model::{Tag, Uid, Vr};
-use tokio::sync::mpsc;
 
 use super::accept::Media;
+use super::parts::Parts;
 use super::{Place, dicom_json, warning};
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
@@ -45,24 +39,14 @@ pub(super) async fn store(
     let remote = client.map(|Extension(Client(from))| from.to_string()).unwrap_or_default();
     let upload = Upload::new(&door, &headers, body)?;
     let mut outcome = Outcome::default();
-    let (pieces, broken) = pieces(upload);
-    let mut parts = Multipart::new(pieces, boundary);
-    loop {
-        let mut part = match parts.next_field().await {
-            Ok(Some(part)) => part,
-            Ok(None) => break,
-            Err(why) => return Err(cut_short(broken, &why)),
-        };
-        outcome.parts += 1;
+    let mut parts = Parts::new(upload, &boundary);
+    while parts.next().await? {
         let mut intake = Intake::new(&door, &remote).within(study.clone());
         // a part that fails is read to its end: the next one may be fine
         let mut failed = None;
-        loop {
-            match part.chunk().await {
-                Ok(Some(piece)) if failed.is_none() => failed = intake.write(&piece).err(),
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(why) => return Err(cut_short(broken, &why)),
+        while let Some(piece) = parts.chunk().await? {
+            if failed.is_none() {
+                failed = intake.write(&piece).err();
             }
         }
         let result = match failed {
@@ -70,7 +54,7 @@ pub(super) async fn store(
             None => intake.finish().await,
         };
         let about = intake.meta().map(|meta| (meta.sop_class.clone(), meta.sop_instance.clone()));
-        outcome.note(&door, about, result);
+        outcome.note(&door, parts.number(), about, result);
     }
     outcome.answer()
 }
@@ -90,7 +74,6 @@ fn boundary(headers: &HeaderMap) -> Result<String> {
 
 #[derive(Default)]
 struct Outcome {
-    parts: usize,
     stored: Vec<Dataset>,
     /// With the SOP instance they are about.
     failed: Vec<Dataset>,
@@ -102,6 +85,7 @@ impl Outcome {
     fn note(
         &mut self,
         door: &Door,
+        part: usize,
         about: Option<(Uid, Uid)>,
         result: Result<Receipt, IngestError>,
     ) {
@@ -128,7 +112,9 @@ impl Outcome {
                 ));
             }
             Err(why) => {
-                self.warnings.push(format!("part {}: {why}", self.parts));
+                if self.warnings.len() < MOST_WARNINGS {
+                    self.warnings.push(format!("part {part}: {why}"));
+                }
                 let (list, mut item) = match about {
                     Some((class, instance)) => (&mut self.failed, reference(&class, &instance)),
                     None => (&mut self.other, Dataset::new()),
@@ -140,7 +126,7 @@ impl Outcome {
     }
 
     fn answer(self) -> Result {
-        if self.parts == 0 {
+        if self.stored.len() + self.failed.len() + self.other.len() == 0 {
             return Err(Error::BadRequest("the body has no parts".to_owned()));
         }
         let all_failed = self.stored.is_empty();
@@ -161,7 +147,7 @@ impl Outcome {
             }
         }
         let mut response = (status, dicom_json(&json::to_json(&set))).into_response();
-        for text in self.warnings.iter().take(MOST_WARNINGS) {
+        for text in &self.warnings {
             if let Ok(value) = HeaderValue::from_str(&warning(text)) {
                 response.headers_mut().append(header::WARNING, value);
             }
@@ -178,57 +164,4 @@ fn reason(error: &IngestError) -> u16 {
         IngestError::NotDicom(_) | IngestError::Header(_) => 0xC000,
         IngestError::Store(_) | IngestError::Closed => 0x0110,
     }
-}
-
-type Broken = mpsc::Receiver<Error>;
-
-/// What the multipart reader reads. An error of ours goes beside it, because the reader would
-/// make it one of its own.
-fn pieces(upload: Upload) -> (Pieces, Broken) {
-    let (tell, broken) = mpsc::channel(1);
-    let next = async move {
-        let mut upload = upload;
-        let piece = upload.next().await;
-        (upload, piece)
-    };
-    (Pieces { next: Some(Box::pin(next)), tell }, broken)
-}
-
-type Next = Pin<Box<dyn Future<Output = (Upload, Result<Option<Bytes>>)> + Send>>;
-
-struct Pieces {
-    next: Option<Next>,
-    tell: mpsc::Sender<Error>,
-}
-
-impl Stream for Pieces {
-    type Item = std::io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let Poll::Ready((mut upload, piece)) = next.as_mut().poll(cx) else {
-            return Poll::Pending;
-        };
-        self.next = None;
-        Poll::Ready(match piece {
-            Ok(Some(piece)) => {
-                self.next = Some(Box::pin(async move {
-                    let piece = upload.next().await;
-                    (upload, piece)
-                }));
-                Some(Ok(piece))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                let _ = self.tell.try_send(error);
-                Some(Err(std::io::Error::other("the body ended early")))
-            }
-        })
-    }
-}
-
-fn cut_short(mut broken: Broken, why: &multer::Error) -> Error {
-    broken
-        .try_recv()
-        .unwrap_or_else(|_| Error::BadRequest(format!("the multipart body cannot be read: {why}")))
 }

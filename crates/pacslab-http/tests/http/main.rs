@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod bad_uploads;
 mod dicomweb;
 mod listener;
 mod orthanc;
