@@ -25,8 +25,8 @@ const PEERS: &[Peer] = &[
     Peer {
         name: "DCMTK",
         programs: &[
-            "echoscu", "storescu", "findscu", "movescu", "storescp", "wlmscpfs", "dcmdump",
-            "dcmftest", "dcmconv", "dcmodify", "dcmcrle", "dcmcjpeg",
+            "echoscu", "storescu", "findscu", "movescu", "getscu", "storescp", "wlmscpfs",
+            "dcmdump", "dcmftest", "dcmconv", "dcmodify", "dcmcrle", "dcmcjpeg",
         ],
         debian: &["dcmtk"],
         elsewhere: "https://dicom.offis.de/dcmtk (macOS: `brew install dcmtk`)",

@@ -1,4 +1,5 @@
-//! A storage SCP that writes Part 10 files: `pacslab receive`, and the receiver of the demo.
+//! A storage SCP that writes Part 10 files: `pacslab receive`, `pacslab get`, and the receiver of
+//! the demo.
 //! PS3.4 B, PS3.10 7.
 
 use std::fs::File;
@@ -30,6 +31,17 @@ pub(crate) struct Received {
     pub(crate) bytes: u64,
     /// `MOVESCU@127.0.0.1:50112`
     pub(crate) peer: String,
+}
+
+impl Received {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "path": self.path.display().to_string(), "sop_class": self.meta.sop_class,
+            "sop_instance": self.meta.sop_instance,
+            "transfer_syntax": self.meta.transfer_syntax.uid(),
+            "bytes": self.bytes, "peer": self.peer,
+        })
+    }
 }
 
 /// Receives into a folder.
@@ -113,7 +125,7 @@ impl StoreHandler for Inbox {
             sop_class: store.sop_class.clone(),
             sop_instance: store.sop_instance.clone(),
             transfer_syntax: TransferSyntax::from_uid(store.transfer_syntax.as_str()),
-            source_aet: Some(store.association.calling.clone()),
+            source_aet: Some(store.association.peer_title().to_owned()),
         };
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
@@ -184,7 +196,7 @@ impl Sink {
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         drop(file);
-        std::fs::rename(&self.unfinished, &self.path)
+        pacslab_store::disk::patiently(|| std::fs::rename(&self.unfinished, &self.path))
     }
 }
 

@@ -68,10 +68,10 @@ error is then one object with `error`, `hint` and `exit`.
 const COMMON: &str = "
 ## Whom commands talk to
 
-`echo`, `send`, `find`, `move`, `worklist find`, `acquire` and `fhir export` talk to the embedded
-PACS unless told otherwise: `--pacs AET@host:port`, `--pacs host:port`, or `--pacs NAME` with a
-name from `[peers]` of the [configuration](configuration.md). `--host`, `--port` and `--aet` replace
-parts of it, `--calling` is our own title (PYMOD1), `--timeout` how long an answer may take.
+`echo`, `send`, `find`, `get`, `move`, `worklist find`, `acquire` and `fhir export` talk to the
+embedded PACS unless told otherwise: `--pacs AET@host:port`, `--pacs host:port`, or `--pacs NAME`
+with a name from `[peers]` of the [configuration](configuration.md). `--host`, `--port` and `--aet`
+replace parts of it, `--calling` is our own title (PYMOD1), `--timeout` how long an answer may take.
 `client.pacs` changes the default.
 
 `modality`, `push`, `verify`, `watch` and `fhir export --dicom-web` talk to an HTTP door: `--url` and

@@ -54,6 +54,7 @@ commands! {
         acquire: Acquire,
         send: Send,
         find: Find,
+        get: Get,
         r#move: Move,
         receive: Receive,
         echo: Echo,

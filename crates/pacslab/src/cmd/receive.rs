@@ -121,15 +121,10 @@ impl Args {
 }
 
 fn tell(context: &Context<'_>, one: &Received) {
-    let path = one.path.display();
     if context.out.json {
-        context.out.json(&serde_json::json!({
-            "path": path.to_string(), "sop_class": one.meta.sop_class,
-            "sop_instance": one.meta.sop_instance,
-            "transfer_syntax": one.meta.transfer_syntax.uid(),
-            "bytes": one.bytes, "peer": one.peer,
-        }));
+        context.out.json(&one.json());
     } else {
+        let path = one.path.display();
         context.out.line(format!("{path}  {} bytes from {}", one.bytes, one.peer));
     }
 }

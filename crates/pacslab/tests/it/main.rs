@@ -19,6 +19,7 @@ mod echo;
 mod examples;
 mod fhir;
 mod find;
+mod get;
 mod http;
 mod mllp;
 mod move_;

@@ -40,6 +40,13 @@ pub(crate) fn move_study(called: &str, port: u16, study: &str, to: &str) -> Fini
     with_peer(&["move"], called, port, &["--study", study, "--to", to])
 }
 
+/// Fetches into a folder over the association of the request; answers as JSON.
+#[track_caller]
+pub(crate) fn get(called: &str, port: u16, keys: &[&str], out: &Path) -> Finished {
+    let out = out.to_str().expect("temporary paths are text");
+    with_peer(&["get", "--json", "--out", out], called, port, keys)
+}
+
 /// Acquires from the worklist of a server into a folder.
 #[track_caller]
 pub(crate) fn acquire(called: &str, port: u16, accession: &str, out: &Path, more: &[&str]) {
