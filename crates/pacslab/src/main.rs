@@ -23,7 +23,6 @@ mod mllp;
 mod order_args;
 mod outbox;
 mod output;
-mod text_file;
 mod random;
 mod reception;
 mod rest;
