@@ -5,16 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pacslab_archive::Peer;
-use pacslab_dimse::message::{self, Request};
+use pacslab_dimse::message::{self, Field, Request};
 use pacslab_dimse::pdu::AssociateRq;
 use pacslab_dimse::{Association, Context, Error, answer_only};
-use pacslab_model::{Direction, Event, Outcome};
+use pacslab_model::{Direction, Event, Outcome, uids};
 
 use crate::door::Door;
 use crate::policy::{
     Answer, Caller, Operation, Policy, Question, Refusal, Turned, Verdict, admit, decide, listing,
     same_title,
 };
+use crate::services::SERVICES;
 
 /// Kinds of events.
 pub mod kinds {
@@ -94,8 +95,11 @@ impl Door {
             };
             decide(&self.gate.policy, &question) == Verdict::Allow
         };
-        let allowed: Vec<&str> =
-            Operation::ALL.iter().filter(|o| may(o)).map(|o| o.name()).collect();
+        let allowed: Vec<&str> = Operation::ALL
+            .iter()
+            .filter(|operation| is_served(**operation) && may(operation))
+            .map(|operation| operation.name())
+            .collect();
         let fix = listing(calling, from.ip());
         let message = format!(
             "{calling} at {} is new: not listed in [peers], it may do {}; {fix}",
@@ -189,6 +193,24 @@ impl Door {
             .field("fix", fix);
         self.events.emit(event);
     }
+}
+
+/// Whether there is a service for it at all.
+fn is_served(operation: Operation) -> bool {
+    SERVICES.iter().any(|row| {
+        let worklist = row.abstract_syntax.covers(uids::MODALITY_WORKLIST_FIND);
+        operation
+            == match row.command {
+                Field::Echo => Operation::Echo,
+                Field::Store => Operation::Store,
+                Field::Find if worklist => Operation::Worklist,
+                Field::Find => Operation::Find,
+                Field::Get => Operation::Get,
+                Field::Move => Operation::Move,
+                Field::NAction | Field::EventReport => Operation::Commitment,
+                Field::NGet | Field::NSet | Field::NCreate | Field::NDelete => Operation::Step,
+            }
+    })
 }
 
 /// One title may stand for several places: what one of them may do is allowed.

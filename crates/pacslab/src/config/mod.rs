@@ -165,7 +165,8 @@ pub(crate) fn load(
     let mut warnings = Vec::new();
     let is_json = |path: &&std::path::Path| path.extension().is_some_and(|e| e == "json");
     if let Some(path) = file.filter(is_json) {
-        let layer = orthanc::file(path, &|name| std::env::var(name).ok())?;
+        let variables: std::collections::BTreeMap<String, String> = env::all().collect();
+        let layer = orthanc::file(path, &|name| variables.get(name).cloned())?;
         warnings.extend(layer.warning(&path.display().to_string()));
         values.apply(layer.entries)?;
     } else {

@@ -27,6 +27,7 @@ pub(crate) enum How {
 
 impl Name {
     /// What it is here, for the documentation; `None`: nothing.
+    #[cfg(test)]
     pub(crate) fn target(&self) -> Option<String> {
         Some(match &self.how {
             How::Text(key) | How::Switch(key) => format!("`{key}`"),
