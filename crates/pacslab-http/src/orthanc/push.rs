@@ -84,8 +84,6 @@ pub(crate) async fn store(State(door): At, Path(name): Path<String>, body: Body)
         let (mut done, mut failed) = (0, 0);
         let mut ended = Ok(());
         while let Some(delivered) = delivery.next().await {
-            done += 1;
-            job.progress(done, total);
             if let Delivered::Failed { sop_instance, why } = delivered {
                 failed += 1;
                 job.show("FailedInstancesCount", failed.into());
@@ -94,6 +92,8 @@ pub(crate) async fn store(State(door): At, Path(name): Path<String>, body: Body)
                     break;
                 }
             }
+            done += 1;
+            job.progress(done, total);
             ended = job.check();
             if ended.is_err() {
                 break;

@@ -1,6 +1,7 @@
 //! The demo: the whole workflow through sockets, and what it leaves behind.
 
 use crate::support::lab::{cli, pacslab};
+use crate::support::orthanc::Orthanc;
 use crate::support::process::{self, Finished};
 use crate::support::{Lab, cli as spelled, dcmtk, files, needs, peers, wait};
 use std::path::Path;
@@ -91,6 +92,98 @@ fn two_other_orders_at_once_against_a_department_next_door() {
         assert_eq!(found.len(), 1, "{accession}");
         assert_eq!(dcmtk::value(&found[0], "(0010,0020)").as_deref(), Some(patient));
     }
+}
+
+/// A profile that says only what it must, beside ports that are free here.
+fn profile(
+    folder: &Path,
+    pacs: &str,
+    dicom: u16,
+    http: u16,
+    worklists: &Path,
+    more: &str,
+) -> String {
+    let path = folder.join("profile.toml");
+    let text = format!(
+        "pacs = \"{pacs}@127.0.0.1:{dicom}\"\nhttp = \"http://127.0.0.1:{http}\"\n\
+         worklists = '{}'\n{more}",
+        worklists.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Plays a profile with free ports, in a folder of its own.
+fn play(folder: &Path, profile: &str, more: &[&str]) -> Finished {
+    let mut command = pacslab();
+    command.args(["demo", "--pacs", profile, "--mllp-port", "0", "--receiver-port", "0"]);
+    process::run(command.args(more).current_dir(folder))
+}
+
+#[test]
+fn the_workflow_plays_with_orthanc() {
+    needs!("Orthanc", "dciodvfy", "python");
+    let folder = tempfile::tempdir().unwrap();
+    let worklists = folder.path().join("worklists");
+    std::fs::create_dir(&worklists).unwrap();
+    // knows nobody but the scanner: the receiver introduces itself
+    let orthanc = Orthanc::start(&worklists, &[("PYMOD1", 11112)]);
+    let file = profile(folder.path(), "ORTHANC", orthanc.dicom, orthanc.http, &worklists, "");
+    let played = play(folder.path(), &file, &["--json"]).success();
+    let steps: Vec<serde_json::Value> =
+        played.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 8, "{played}");
+    let images = files(&folder.path().join("data/samples"), "dcm");
+    assert_eq!(orthanc.instances(), images.len(), "{played}");
+    assert_eq!(files(&folder.path().join("data/inbox"), "dcm").len(), images.len(), "{played}");
+    dcmtk::assert_valid(&images);
+    let known = orthanc.get("/modalities/PYNETSCP/configuration").ok().json();
+    assert_eq!(known["Host"], "127.0.0.1", "{known}");
+
+    let uid = orthanc.get("/studies?expand").ok().json()[0]["MainDicomTags"]["StudyInstanceUID"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let count = images.len().to_string();
+    let exported = files(&folder.path().join("data/samples"), "json");
+    let mut args = vec![uid.as_str(), count.as_str()];
+    args.extend(exported.iter().filter_map(|path| path.to_str()));
+    peers::python_script("fhir_r4.py", &args).success();
+
+    // the RIS remembers: a second time is another order
+    let again = play(folder.path(), &file, &[]).success();
+    assert!(again.stdout.contains("ACC1002"), "{again}");
+    assert_eq!(orthanc.get("/studies").ok().json().as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_workflow_plays_with_a_department_next_door() {
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!(
+        "hl7 = \"127.0.0.1:{}\"\n[[orders]]\naccession = \"B77\"\npatient-id = \"Q1\"\n\
+         [[orders]]\naccession = \"B78\"\npatient-id = \"Q2\"\n",
+        lab.mllp
+    );
+    let file = profile(folder.path(), "PACSLAB", lab.dicom, lab.http, &lab.worklists, &more);
+    let played = play(folder.path(), &file, &[]).success();
+    assert!(played.stdout.contains("B77") && played.stdout.contains("B78"), "{played}");
+    let studies = lab.get("/studies").ok().json();
+    assert_eq!(studies.as_array().unwrap().len(), 2, "{studies}");
+    assert!(!folder.path().join("data/ris").exists(), "there was a RIS already");
+}
+
+#[test]
+fn a_receiver_out_of_reach_is_said_before_anything_is_played() {
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!("hl7 = \"127.0.0.1:{}\"\nadvertise_host = \"127.0.0.9\"\n", lab.mllp);
+    let file = profile(folder.path(), "PACSLAB", lab.dicom, lab.http, &lab.worklists, &more);
+    let refused = play(folder.path(), &file, &[]).failure();
+    for word in ["PYNETSCP", "127.0.0.9", "advertise_host", "receiver.bind"] {
+        assert!(refused.stderr.contains(word), "{word}: {refused}");
+    }
+    assert!(files(&lab.worklists, "wl").is_empty());
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Example {
 
     /// Runs until somebody ends it.
     fn stays(&self) -> bool {
-        self.opens_doors() && !self.has("--exit")
+        self.opens_doors() && !self.has("--exit") && !self.has("--pacs")
             || self.is(&["receive"])
             || self.is(&["watch"]) && !self.has("--no-follow")
     }
@@ -82,7 +82,18 @@ impl Stage {
         }
         let answer = lab.post("/instances", &object("1.2.3", "1.2.3.1"));
         assert_eq!(answer.status, 200, "{}", answer.text());
-        Self { lab, receiver, elsewhere: tempfile::tempdir().unwrap() }
+        let elsewhere = tempfile::tempdir().unwrap();
+        // an order that the scanner of the other examples does not see, and the same receiver
+        let profile = format!(
+            "pacs = \"PACSLAB@127.0.0.1:{}\"\nhttp = \"http://127.0.0.1:{}\"\n\
+             worklists = '{}'\nreceiver = \"PYNETSCP:{receiver}\"\n\
+             [[orders]]\naccession = \"ACC9001\"\nstation = \"CT9\"\n",
+            lab.dicom,
+            lab.http,
+            lab.worklists.display()
+        );
+        std::fs::write(elsewhere.path().join("orthanc.toml"), profile).unwrap();
+        Self { lab, receiver, elsewhere }
     }
 
     fn command(&self, example: &Example) -> Command {

@@ -22,6 +22,7 @@ mod find;
 mod get;
 mod http;
 mod mllp;
+mod modality;
 mod move_;
 mod peers_alone;
 mod store;

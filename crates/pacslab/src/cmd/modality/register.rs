@@ -13,7 +13,7 @@ use crate::rest;
 #[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
 pub(crate) struct Args {
     /// The peer as the PACS reaches it: AET@host:port
-    #[arg(value_name = "PEER")]
+    #[arg(value_name = "PEER", value_parser = peer)]
     peer: Peer,
     /// What the PACS calls it [default: its AE title]
     #[arg(long, value_name = "NAME")]
@@ -45,11 +45,7 @@ impl crate::cmd::Run for Args {
         let name = self.name.unwrap_or_else(|| self.peer.aet.to_string());
         let more: Vec<(&str, Value)> =
             self.manufacturer.into_iter().map(|maker| ("Manufacturer", json!(maker))).collect();
-        rest::register(&server, &name, &self.peer, &more).await.map_err(|failure| {
-            let aet = &self.peer.aet;
-            let example = format!("{aet}@{}:11112", self.peer.host);
-            Failure { hint: failure.hint.or(Some(format!("a peer is written as {example}"))), ..failure }
-        })?;
+        rest::register(&server, &name, &self.peer, &more).await?;
         if !context.out.json {
             context.out.line(format!("{} knows {name} as {}", server.url(), self.peer));
         }
@@ -69,4 +65,11 @@ impl crate::cmd::Run for Args {
         }
         Ok(Exit::Done)
     }
+}
+
+/// For clap: a peer, or what to write.
+fn peer(text: &str) -> std::result::Result<Peer, String> {
+    text.parse().map_err(|why| {
+        format!("{why}; give title, host and the port it listens on, e.g. PYNETSCP@127.0.0.1:11112")
+    })
 }
