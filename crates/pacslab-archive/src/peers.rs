@@ -136,7 +136,8 @@ impl Peer {
 
     /// Where it is called.
     pub fn remote(&self) -> Remote {
-        Remote { aet: self.aet.clone(), host: self.host.clone(), port: self.port }
+        let (host, port) = (self.host.clone(), self.port);
+        Remote { aet: self.aet.clone(), host, port, tls: self.tls }
     }
 
     /// Reads `[AET, host, port]`, `[AET, host, port, manufacturer]` or the object form.

@@ -13,9 +13,10 @@ use tokio::time::timeout;
 use crate::association::{Association, AssociationInfo, Telling, Timeouts};
 use crate::context::Proposal;
 use crate::error::Error;
-use crate::events::kinds;
+use crate::events::{answers_like, kinds};
 use crate::fsm::{Event, Role};
 use crate::pdu::{AssociateRq, DEFAULT_MAX_PDU, Pdu, UserInformation};
+use crate::secure::SecureConnector;
 use crate::wire::{Incoming, Stream, Wire};
 
 /// Who we are when we call: shared by all associations of an application entity.
@@ -27,11 +28,14 @@ pub struct Requestor {
     pub timeouts: Timeouts,
     pub events: Arc<dyn Emit>,
     pub clock: Arc<dyn Clock>,
+    /// How peers are called that want TLS.
+    pub secure: Option<Arc<dyn SecureConnector>>,
 }
 
 impl Requestor {
     pub fn new(aet: AeTitle, events: Arc<dyn Emit>, clock: Arc<dyn Clock>) -> Self {
-        Self { aet, max_pdu: DEFAULT_MAX_PDU, timeouts: Timeouts::default(), events, clock }
+        let (max_pdu, timeouts) = (DEFAULT_MAX_PDU, Timeouts::default());
+        Self { aet, max_pdu, timeouts, events, clock, secure: None }
     }
 
     /// Tells nobody: for tests and scratch programs.
@@ -52,6 +56,8 @@ pub struct Remote {
     pub aet: AeTitle,
     pub host: String,
     pub port: u16,
+    /// Whether it is called with TLS.
+    pub tls: bool,
 }
 
 impl std::fmt::Display for Remote {
@@ -69,6 +75,10 @@ impl Association {
     ) -> Result<Self, Error> {
         let failed =
             |source| Error::Connect { host: remote.host.clone(), port: remote.port, source };
+        let untold = |error| {
+            us.tell(kinds::NO_ASSOCIATION, &error, remote.to_string());
+            error
+        };
         let connecting = TcpStream::connect((remote.host.as_str(), remote.port));
         let result = match timeout(us.timeouts.connect, connecting).await {
             Ok(Ok(stream)) => {
@@ -79,13 +89,10 @@ impl Association {
         };
         match result {
             Ok((peer, stream)) => {
-                Self::request(Box::new(stream), peer, us, &remote.aet, proposal).await
+                let stream = secured(us, remote, stream).await.map_err(untold)?;
+                Self::request(stream, peer, us, &remote.aet, proposal).await
             }
-            Err(source) => {
-                let error = failed(source);
-                us.tell(kinds::NO_ASSOCIATION, &error, remote.to_string());
-                Err(error)
-            }
+            Err(source) => Err(untold(failed(source))),
         }
     }
 
@@ -130,6 +137,25 @@ impl Association {
     }
 }
 
+/// TLS over the connection, if the peer is called so.
+async fn secured(
+    us: &Requestor,
+    remote: &Remote,
+    tcp: TcpStream,
+) -> Result<Box<dyn Stream>, Error> {
+    if !remote.tls {
+        return Ok(Box::new(tcp));
+    }
+    let limit = us.timeouts.connect;
+    let stream = match &us.secure {
+        Some(secure) => timeout(limit, secure.connect(tcp, &remote.host)).await,
+        None => Ok(Err("we know no certificates".to_owned())),
+    };
+    let waited = |_| format!("the handshake took longer than {} s", limit.as_secs_f32());
+    let Remote { host, port, .. } = remote.clone();
+    stream.map_err(waited).flatten().map_err(|why| Error::Tls { host, port, why })
+}
+
 async fn establish(
     wire: &mut Wire,
     rq: &AssociateRq,
@@ -140,7 +166,13 @@ async fn establish(
     wire.step(Event::TransportOpened)?;
     wire.send(&Pdu::AssociateRq(rq.clone())).await?;
     let during = "waiting for the answer to the A-ASSOCIATE-RQ";
-    match wire.receive(during, us.timeouts.artim).await? {
+    let answer = wire.receive(during, us.timeouts.artim).await;
+    if matches!(answer, Err(Error::Pdu { .. }))
+        && let Some(speaks) = answers_like(wire.unread())
+    {
+        return Err(Error::NotDicom { peer: peer.to_string(), speaks });
+    }
+    match answer? {
         Incoming::Accepted(ac) => Ok(*ac),
         Incoming::Rejected(answer) => Err(Error::Rejected {
             peer: peer.to_string(),

@@ -13,6 +13,10 @@ use crate::pdu::{Abort, AssociateRj, ContextOutcome, PduError};
 pub enum Error {
     #[error("cannot connect to {host}:{port}: {source}; {}", connect_hint(source))]
     Connect { host: String, port: u16, source: io::Error },
+    #[error("no TLS with {host}:{port}: {why}")]
+    Tls { host: String, port: u16, why: String },
+    #[error("{peer} speaks no DICOM there: {speaks}")]
+    NotDicom { peer: String, speaks: &'static str },
     #[error("{called} at {peer} rejected the association of {calling} {answer}; {}", answer.advice())]
     Rejected { peer: String, called: String, calling: String, answer: AssociateRj },
     #[error("the peer aborted the association {abort} (while {during})")]

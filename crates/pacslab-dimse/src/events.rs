@@ -306,6 +306,18 @@ impl std::fmt::Debug for Journal {
     }
 }
 
+/// What answers an A-ASSOCIATE-RQ with something that is no DICOM, if it is known.
+pub(crate) fn answers_like(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        // the alert that a TLS server sends when it gets no TLS
+        [0x15, 3, ..] => Some("it speaks TLS on this port: call it with TLS"),
+        [b'H', b'T', b'T', b'P', ..] => Some("a web server answers: DICOM has another port"),
+        [b'S', b'S', b'H', b'-', ..] => Some("an SSH server answers: DICOM has another port"),
+        [0x0b, ..] => Some("an HL7 receiver (MLLP) answers: DICOM has another port"),
+        _ => None,
+    }
+}
+
 /// What the first bytes of something that is no DICOM look like.
 pub(crate) fn looks_like(bytes: &[u8]) -> &'static str {
     const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"DELE"];
@@ -313,7 +325,10 @@ pub(crate) fn looks_like(bytes: &[u8]) -> &'static str {
         _ if METHODS.iter().any(|method| bytes.starts_with(method)) => {
             "an HTTP request: this is the DICOM port, not the HTTP port"
         }
-        [0x16, 3, ..] => "a TLS handshake: this port is not encrypted",
+        [0x16, 3, ..] => {
+            "a TLS handshake: this port is not encrypted; let it call without TLS, or switch TLS \
+             on here (dicom.tls = true)"
+        }
         [0x0b, ..] => "an MLLP frame: this is the DICOM port, not the HL7 port",
         [b'M', b'S', b'H', ..] => "an HL7 message: this is the DICOM port",
         [b'S', b'S', b'H', b'-', ..] => "an SSH client",

@@ -25,6 +25,7 @@ use crate::fsm::{Event, Role};
 use crate::message::{Command, Request};
 use crate::negotiate::{Acceptance, Acceptor, Decision};
 use crate::pdu::{AssociateAc, AssociateRj, AssociateRq, DEFAULT_MAX_PDU, Pdu, UserInformation};
+use crate::secure::SecureAcceptor;
 use crate::status::{Status, StatusReply};
 use crate::wire::{Incoming, Stream, Wire};
 
@@ -53,6 +54,8 @@ pub struct ServerConfig {
     pub max_pdu: u32,
     pub events: Arc<dyn Emit>,
     pub clock: Arc<dyn Clock>,
+    /// What comes before the association: TLS.
+    pub secure: Option<Arc<dyn SecureAcceptor>>,
 }
 
 impl ServerConfig {
@@ -64,6 +67,7 @@ impl ServerConfig {
             max_pdu: DEFAULT_MAX_PDU,
             events,
             clock,
+            secure: None,
         }
     }
 }
@@ -189,8 +193,19 @@ impl Server {
 
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, number: u64) {
         let _ = stream.set_nodelay(true);
-        self.clone().converse(Box::new(stream), peer, number).await;
+        if let Some(stream) = self.secured(stream, peer).await {
+            self.clone().converse(stream, peer, number).await;
+        }
         self.strike(number);
+    }
+
+    async fn secured(&self, tcp: TcpStream, peer: SocketAddr) -> Option<Box<dyn Stream>> {
+        let Some(secure) = &self.config.secure else { return Some(Box::new(tcp)) };
+        let mut phases = self.phases.clone();
+        tokio::select! {
+            stream = secure.accept(tcp, peer) => stream,
+            _ = phases.wait_for(|phase| *phase > Phase::Serving) => None,
+        }
     }
 
     /// A connection from its first byte to its last.

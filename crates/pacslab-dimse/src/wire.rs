@@ -20,7 +20,7 @@ use crate::pdu::{
     self, Abort, AssociateAc, AssociateRj, AssociateRq, HEADER, Header, Limits, Pdu, PduError, Pdv,
 };
 
-/// What an association runs over: TCP now, TLS over it later.
+/// What an association runs over: TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// Called before every read.
     fn before_read(&self) {}
@@ -364,7 +364,14 @@ impl Wire {
 
     /// A peer that aborts while we write leaves its A-ABORT behind: it tells more than `EPIPE`.
     async fn why_cut(&mut self, source: io::Error, during: &'static str) -> Error {
-        let _ = timeout(Duration::from_millis(50), poll_fn(|cx| self.poll_fill(cx))).await;
+        let filled = timeout(Duration::from_millis(50), poll_fn(|cx| self.poll_fill(cx))).await;
+        // TLS tells why the peer does not want us
+        if let Ok(Err(told)) = filled
+            && told.kind() == io::ErrorKind::InvalidData
+        {
+            let _ = self.step(Event::TransportClosed);
+            return Error::Io { during, source: told };
+        }
         while let Ok(Some((kind, body))) = self.take_pdu() {
             if let Ok(Pdu::Abort(abort)) = pdu::decode(kind, body) {
                 let _ = self.step(Event::AbortPdu);
@@ -376,6 +383,11 @@ impl Wire {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Closed { during },
             _ => Error::Io { during, source },
         }
+    }
+
+    /// Closes the transport after a release of ours; TLS says good-bye first.
+    pub(crate) async fn leave(&mut self) {
+        let _ = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
     }
 
     /// Sta13: waits for the peer to close, reading what still comes so that the last PDU that

@@ -9,6 +9,7 @@ mod dicomweb;
 mod door;
 mod error;
 mod events;
+mod gate;
 mod intake;
 mod object;
 mod orthanc;
@@ -20,7 +21,8 @@ pub mod users;
 mod worklist;
 
 pub use door::{Limits, Site, State};
-pub use serve::{Listening, serve};
+pub use gate::{BoxFuture, Connection, Gate};
+pub use serve::{Listening, serve, serve_behind};
 pub use users::Auth;
 pub use worklist::WorklistView;
 

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::gate::{Gate, Open};
 use crate::patience::Patience;
 
 /// How the listener treats connections.
@@ -58,9 +59,20 @@ pub async fn serve(
     listening: Listening,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
+    serve_behind(Arc::new(Open), listener, app, listening, shutdown).await
+}
+
+/// As [`serve`], behind a gate that each connection has to pass.
+pub async fn serve_behind(
+    gate: Arc<dyn Gate>,
+    listener: TcpListener,
+    app: Router,
+    listening: Listening,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
     let slots = Arc::new(Semaphore::new(listening.connections));
     let (closing, closed) = watch::channel(false);
-    let app = app.layer(Extension(Closing(closed)));
+    let app = app.layer(Extension(Closing(closed.clone())));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -84,16 +96,24 @@ pub async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
-        let stream = Patience::new(stream, listening.write_timeout);
-        let service = TowerToHyperService::new(app.clone().layer(Extension(Client(from))));
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(listening.header_timeout)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let (gate, watcher, app) = (gate.clone(), graceful.watcher(), app.clone());
+        let mut closed = closed.clone();
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%from, %error, "a connection ended early");
+            let stream = tokio::select! {
+                stream = gate.open(stream, from) => stream,
+                // nothing is in flight on it
+                _ = closed.wait_for(|closed| *closed) => None,
+            };
+            if let Some(stream) = stream {
+                let stream = Patience::new(stream, listening.write_timeout);
+                let service = TowerToHyperService::new(app.layer(Extension(Client(from))));
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(listening.header_timeout)
+                    .serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(%from, %error, "a connection ended early");
+                }
             }
             drop(slot);
         });

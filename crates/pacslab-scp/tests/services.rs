@@ -76,7 +76,7 @@ async fn lab() -> Lab {
 }
 
 fn remote(aet: &str, port: u16) -> Remote {
-    Remote { aet: AeTitle::new(aet).unwrap(), host: "127.0.0.1".into(), port }
+    Remote { aet: AeTitle::new(aet).unwrap(), host: "127.0.0.1".into(), port, tls: false }
 }
 
 impl Lab {

@@ -4,14 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pacslab_dimse::pdu::AssociateRj;
 use pacslab_dimse::{Association, Error, Proposal, Remote, Requestor, StatusReply, Timeouts};
 use pacslab_model::AeTitle;
 
 use crate::clock::SystemClock;
 
-use crate::config::{Config, Peer, read_address, read_duration};
+use crate::config::{Config, Peer, read_address, read_duration, without_tls};
 use crate::exit::{Failure, Result};
 use crate::logging::Logged;
+use crate::tls::{Caller, Files};
 
 /// The PACS that a command talks to.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -26,6 +28,9 @@ pub(crate) struct PeerArgs {
     /// Its DICOM port [default: 4242]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// Call it with TLS
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Its AE title, the called title [default: PACSLAB]
     #[arg(long, value_name = "TITLE")]
     pub(crate) aet: Option<AeTitle>,
@@ -43,6 +48,7 @@ pub(crate) struct Target {
     pub(crate) peer: Peer,
     pub(crate) calling: AeTitle,
     pub(crate) timeout: Duration,
+    pub(crate) files: Files,
 }
 
 impl PeerArgs {
@@ -61,10 +67,12 @@ impl PeerArgs {
         if let Some(aet) = &self.aet {
             peer.aet = aet.clone();
         }
+        peer.tls |= self.tls;
         Ok(Target {
             peer,
             calling: self.calling.clone().unwrap_or_else(|| config.modality.aet.clone()),
             timeout: self.timeout.unwrap_or(config.client.timeout),
+            files: Files::of(&config.tls),
         })
     }
 }
@@ -72,8 +80,8 @@ impl PeerArgs {
 impl Target {
     /// Opens an association.
     pub(crate) async fn connect(&self, proposal: impl Into<Proposal>) -> Result<Association> {
-        let Peer { aet, host, port } = self.peer.clone();
-        let remote = Remote { aet, host, port };
+        let Peer { aet, host, port, tls } = self.peer.clone();
+        let remote = Remote { aet, host, port, tls };
         Association::connect(&self.requestor(), &remote, proposal).await.map_err(Failure::from)
     }
 
@@ -85,7 +93,9 @@ impl Target {
             idle: self.timeout,
         };
         let clock = Arc::new(SystemClock);
-        Requestor { timeouts, ..Requestor::new(self.calling.clone(), Arc::new(Logged), clock) }
+        let secure = Arc::new(Caller::new(self.files.clone()));
+        let us = Requestor::new(self.calling.clone(), Arc::new(Logged), clock);
+        Requestor { timeouts, secure: Some(secure), ..us }
     }
 
     /// The failure of an operation that the peer answered with anything but success.
@@ -107,10 +117,20 @@ impl From<Error> for Failure {
             Error::Connect { .. } => {
                 failure.hint("start `pacslab serve`, or name the peer: --pacs AET@host:port")
             }
+            // what our TLS port answers to plain DICOM
+            Error::Rejected { answer, .. } if answer == AssociateRj::PROTOCOL_VERSION => {
+                failure.hint("if the peer speaks TLS on this port, add --tls")
+            }
             Error::Rejected { .. } => failure.hint(
                 "the titles are set with --aet (called) and --calling; many PACS accept known \
                  calling titles only",
             ),
+            Error::NotDicom { speaks, .. } if speaks.contains("TLS") => {
+                failure.hint("add --tls, or +tls to the peer: AET@host:port+tls")
+            }
+            Error::Closed { during } if during.contains("A-ASSOCIATE-RQ") => {
+                failure.hint("if the peer speaks TLS on this port, add --tls")
+            }
             Error::Timeout { .. } => failure.hint("wait longer with --timeout, e.g. --timeout 2m"),
             _ => failure,
         }
@@ -119,7 +139,8 @@ impl From<Error> for Failure {
 
 fn embedded(config: &Config) -> Peer {
     let host = reachable(config.dicom.bind);
-    Peer { aet: config.dicom.aet.clone(), host, port: config.dicom.port }
+    let (aet, port, tls) = (config.dicom.aet.clone(), config.dicom.port, config.dicom.tls);
+    Peer { aet, host, port, tls }
 }
 
 /// The address at which something that listens on `bind` is reached from this computer.
@@ -147,8 +168,9 @@ fn named_peer(text: &str, config: &Config) -> Result<Peer> {
     if text.contains('@') {
         return text.parse().map_err(wrong);
     }
-    let (host, port) = read_address(text).map_err(wrong)?;
-    Ok(Peer { aet: config.dicom.aet.clone(), host, port })
+    let (address, tls) = without_tls(text);
+    let (host, port) = read_address(address).map_err(wrong)?;
+    Ok(Peer { aet: config.dicom.aet.clone(), host, port, tls })
 }
 
 /// For clap: a duration option.

@@ -33,6 +33,7 @@ use crate::config::{Config, Loaded, Origin, Password, StorageKind};
 use crate::exit::{Exit, Failure, Result};
 use crate::listen::Door;
 use crate::logging::Logged;
+use crate::tls;
 
 /// A running department. Dropped without [`Department::stop`]: cut off.
 pub(crate) struct Department {
@@ -105,13 +106,23 @@ impl Department {
             }
         };
 
+        // the certificates are looked at before anybody is let in
+        let secure = |on, setting| {
+            tls::Door::new(on, setting, &config.tls, sink.clone(), clock.clone()).map(Arc::new)
+        };
+        let dicom_gate = secure(config.dicom.tls, "dicom.tls")?;
+        let http_gate = secure(config.http.tls, "http.tls")?;
+        let us = Requestor {
+            secure: Some(Arc::new(tls::Caller::new(tls::Files::of(&config.tls)))),
+            ..Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone())
+        };
         let door = Arc::new(pacslab_scp::Door {
             archive: archive.clone(),
             worklist: worklist.clone(),
             aet: config.dicom.aet.clone(),
             peers: peers.clone(),
             gate: Gate::new(policy(config)),
-            requestor: Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone()),
+            requestor: us.clone(),
             events: sink.clone(),
             clock: clock.clone(),
         });
@@ -126,6 +137,8 @@ impl Department {
                 ..Timeouts::default()
             },
             max_pdu: config.dicom.max_pdu,
+            // without TLS the wire itself tells what came instead of DICOM
+            secure: dicom_gate.is_secure().then_some(dicom_gate as _),
             ..ServerConfig::new(door.clone(), sink.clone(), clock.clone())
         };
         doors.spawn(pacslab_dimse::serve(dicom, server, door, until_closed()));
@@ -143,12 +156,7 @@ impl Department {
         let app = pacslab_http::app(pacslab_http::State {
             archive: archive.clone(),
             peers: peers.clone(),
-            caller: Caller::titled(
-                archive.clone(),
-                config.dicom.aet.clone(),
-                sink.clone(),
-                clock.clone(),
-            ),
+            caller: Caller::new(archive.clone(), us),
             worklist: Arc::new(Board(worklist.clone())),
             events: events.clone(),
             clock: clock.clone(),
@@ -158,7 +166,8 @@ impl Department {
         });
         let closed_http = until_closed();
         doors.spawn(async move {
-            pacslab_http::serve(http, app, pacslab_http::Listening::default(), closed_http).await;
+            let listening = pacslab_http::Listening::default();
+            pacslab_http::serve_behind(http_gate, http, app, listening, closed_http).await;
         });
 
         let closed_arrivals = until_closed();
@@ -215,12 +224,13 @@ impl Department {
             "The department is open.\n\n  \
              DICOM  {}@{}\n  \
              HL7    {} (MLLP)\n  \
-             page   http://{}  (login {})\n  \
+             page   {}://{}  (login {})\n  \
              data   {}, worklist files in {}\n\n\
              Ctrl-C ends it. Not a medical device; synthetic data only.\n",
             config.dicom.aet,
             self.dicom,
             self.mllp,
+            scheme(config),
             local(self.http),
             login_shown(config),
             self.data.display(),
@@ -344,8 +354,10 @@ fn configured_peers(config: &Config) -> Vec<Peer> {
         .map(|(name, at)| {
             let plain = Peer::new(name, at.aet.clone(), &at.host, at.port);
             match config.peer_settings.get(name).cloned() {
-                Some(said) => Peer { aet: plain.aet, host: plain.host, port: plain.port, ..said },
-                None => plain,
+                Some(said) => {
+                    Peer { aet: plain.aet, host: plain.host, port: plain.port, tls: at.tls, ..said }
+                }
+                None => Peer { tls: at.tls, ..plain },
             }
         })
         .collect()
@@ -533,6 +545,11 @@ pub(crate) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// What stands before the address of the HTTP door.
+pub(crate) fn scheme(config: &Config) -> &'static str {
+    if config.http.tls { "https" } else { "http" }
 }
 
 /// The login as it may be shown: a password that everybody knows is no secret.

@@ -1,18 +1,20 @@
 //! A small HTTP/1.1 client over tokio: one request a connection, basic authentication, answers of
 //! known length, chunked or until the end. RFC 9110, RFC 9112.
 //!
-//! Only `http://`: what is asked is our own server or an Orthanc on the same network, and a full
-//! client would bring a TLS stack into a tree that has none. Bodies are read piece by piece, so
-//! that events can be followed while they happen.
+//! What is asked is our own server or an Orthanc: no redirects, no proxies, no compression. Bodies
+//! are read piece by piece, so that events can be followed while they happen.
 
 use std::time::Duration;
 
 use base64::Engine;
+use pacslab_http::Connection;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::client::bracketed;
 use crate::exit::{Failure, Result};
+use crate::tls::{Caller, Files};
 
 /// Headers longer than this are nobody's.
 const MAX_HEAD: u64 = 64 * 1024;
@@ -30,23 +32,29 @@ pub(crate) struct Server {
     timeout: Duration,
     /// Where DICOMweb is found, below `base`.
     dicom_web: String,
+    /// `https://`
+    tls: bool,
+    /// What is shown and trusted there.
+    files: Files,
 }
 
 impl Server {
-    /// `url` as `http://host[:port][/path]`, `login` as `user:password`.
+    /// `url` as `http[s]://host[:port][/path]`, `login` as `user:password`.
     pub(crate) fn new(url: &str, login: Option<&str>, timeout: Duration) -> Result<Self> {
         let wrong = |why: &str| Failure::usage(format!("'{url}' is no usable address: {why}"));
-        let rest = match url.split_once("://") {
-            Some(("http", rest)) => rest,
+        let (rest, tls) = match url.split_once("://") {
+            Some(("http", rest)) => (rest, false),
+            Some(("https", rest)) => (rest, true),
             Some((scheme, _)) => {
                 return Err(wrong(&format!("{scheme}:// is not spoken"))
-                    .hint("use http://, e.g. http://localhost:8042, on a network that you trust"));
+                    .hint("use http:// or https://, e.g. http://localhost:8042"));
             }
-            None => url,
+            None => (url, false),
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let usual = if tls { 443 } else { 80 };
         let has_port = authority.rsplit(':').next().is_some_and(|p| p.parse::<u16>().is_ok());
-        let full = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let full = if has_port { authority.to_owned() } else { format!("{authority}:{usual}") };
         let (host, port) = crate::config::read_address(&full).map_err(|why| wrong(&why))?;
         if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(wrong("a host has no spaces"));
@@ -59,6 +67,8 @@ impl Server {
             authorization: login.map(|login| base64::prelude::BASE64_STANDARD.encode(login)),
             timeout,
             dicom_web: "/dicom-web".to_owned(),
+            tls,
+            files: Files::default(),
         })
     }
 
@@ -72,8 +82,15 @@ impl Server {
         &self.dicom_web
     }
 
+    /// What is shown and trusted over `https://`.
+    #[must_use]
+    pub(crate) fn trusting(self, files: Files) -> Self {
+        Self { files, ..self }
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("http://{}:{}{}", self.host, self.port, self.base)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}:{}{}", bracketed(&self.host), self.port, self.base)
     }
 
     /// The whole body; anything but 200 to 299 is a failure.
@@ -119,6 +136,17 @@ impl Server {
                     .hint("is `pacslab serve` running? start it, or name the server")
             },
         )?;
+        let stream: Box<dyn Connection> = match self.tls {
+            false => Box::new(stream),
+            true => {
+                let caller = Caller::new(self.files.clone());
+                let called = timeout(self.timeout, caller.call(&self.host, stream)).await;
+                Box::new(called.map_err(|_| self.silent(path))?.map_err(|failure| Failure {
+                    message: format!("no TLS with {}: {}", self.url(), failure.message),
+                    ..failure
+                })?)
+            }
+        };
         timeout(self.timeout, self.exchange(stream, request))
             .await
             .map_err(|_| self.silent(path))?
@@ -143,7 +171,7 @@ impl Server {
 
     async fn exchange(
         &self,
-        mut stream: TcpStream,
+        mut stream: Box<dyn Connection>,
         asked: &Request<'_>,
     ) -> std::io::Result<(Head, Body)> {
         let authorization = match &self.authorization {
@@ -173,6 +201,10 @@ impl Server {
         }
         stream.write_all(&message).await?;
         let mut reader = BufReader::new(stream);
+        // the alert of a TLS server that got no TLS
+        if reader.fill_buf().await?.starts_with(&[0x15, 3]) {
+            return Err(invalid("it speaks TLS on this port: use https://".to_owned()));
+        }
         let mut head = (&mut reader).take(MAX_HEAD);
         let status_line = line(&mut head).await?;
         let mut words = status_line.splitn(3, ' ');
@@ -286,9 +318,8 @@ impl Answer {
 }
 
 /// A body that is still arriving.
-#[derive(Debug)]
 pub(crate) struct Body {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Connection>>,
     length: Length,
 }
 
@@ -445,7 +476,9 @@ mod tests {
         );
         assert_eq!(url("localhost:8042").unwrap(), "http://localhost:8042");
         assert_eq!(url("http://pacs").unwrap(), "http://pacs:80");
-        assert!(url("https://pacs").unwrap_err().hint.is_some());
+        assert_eq!(url("https://pacs").unwrap(), "https://pacs:443");
+        assert_eq!(url("https://[::1]:8042").unwrap(), "https://[::1]:8042");
+        assert!(url("ftp://pacs").unwrap_err().hint.is_some());
         assert_eq!(encode("A B&c/ä"), "A%20B%26c%2F%C3%A4");
     }
 }

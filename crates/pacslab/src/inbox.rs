@@ -16,8 +16,8 @@ use pacslab_dimse::pdu::AssociateRq;
 use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
 use pacslab_dimse::service::{store, verification};
 use pacslab_dimse::{
-    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, ServerConfig,
-    Status, StatusReply, Timeouts, negotiate, refuse,
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, SecureAcceptor,
+    ServerConfig, Status, StatusReply, Timeouts, negotiate, refuse,
 };
 use pacslab_model::{Clock, Emit, Uid, uids};
 use tokio::net::TcpListener;
@@ -70,14 +70,18 @@ impl Inbox {
     pub(crate) async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
+        secure: Option<Arc<dyn SecureAcceptor>>,
         idle: Duration,
         events: Arc<dyn Emit>,
         clock: Arc<dyn Clock>,
         shutdown: impl Future<Output = ()> + Send,
     ) {
         let timeouts = Timeouts { idle, ..Timeouts::default() };
-        let config =
-            ServerConfig { timeouts, ..ServerConfig::new(Arc::new(Anybody), events, clock) };
+        let config = ServerConfig {
+            timeouts,
+            secure,
+            ..ServerConfig::new(Arc::new(Anybody), events, clock)
+        };
         pacslab_dimse::serve(listener, config, self, shutdown).await;
     }
 }
@@ -239,6 +243,7 @@ mod tests {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(inbox.serve(
             listener,
+            None,
             Duration::from_secs(5),
             Arc::new(Silent),
             Arc::new(SystemClock),
@@ -247,7 +252,7 @@ mod tests {
             },
         ));
         let aet = AeTitle::new("PYNETSCP").unwrap();
-        let remote = Remote { aet, host: "127.0.0.1".into(), port };
+        let remote = Remote { aet, host: "127.0.0.1".into(), port, tls: false };
         let us = Requestor::silent(AeTitle::new("PYMOD1").unwrap());
         let proposal = Proposal::of(uids::CT_IMAGE_STORAGE);
         let mut association = Association::connect(&us, &remote, proposal).await.unwrap();

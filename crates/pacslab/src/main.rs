@@ -27,6 +27,7 @@ mod random;
 mod reception;
 mod rest;
 mod retrieve;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -78,6 +78,9 @@ pub(crate) async fn register(
     more: &[(&str, Value)],
 ) -> Result<()> {
     let mut body = json!({"AET": peer.aet.as_str(), "Host": peer.host, "Port": peer.port});
+    if peer.tls {
+        body["UseDicomTls"] = true.into();
+    }
     for (key, value) in more {
         body[*key] = value.clone();
     }

@@ -333,6 +333,7 @@ impl Association {
             }
         }
         self.journal.end(kinds::RELEASED, "we released the association");
+        self.wire.leave().await;
         Ok(())
     }
 

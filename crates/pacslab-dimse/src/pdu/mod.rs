@@ -259,7 +259,7 @@ impl AssociateRj {
             (1, 2) => "the peer does not speak the DICOM application context",
             (1, 3) => "register our AE title, with its address, at the peer",
             (1, 7) => "check the called AE title: the peer answers to another one",
-            (2, 2) => "the peer wants another version of the upper layer protocol",
+            (2, 2) => "the peer wants another version of the upper layer protocol, or TLS",
             (3, 1 | 2) => "the peer is busy: try again later or with fewer associations",
             _ => "look into the log of the peer",
         }

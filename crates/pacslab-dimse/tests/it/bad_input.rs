@@ -378,7 +378,7 @@ async fn hostile(answer: Vec<u8>) -> Remote {
         raw.send(&answer).await;
         while raw.receive().await.is_some() {}
     });
-    Remote { aet: ae("HOSTILE"), host: "127.0.0.1".into(), port }
+    Remote { aet: ae("HOSTILE"), host: "127.0.0.1".into(), port, tls: false }
 }
 
 #[tokio::test]

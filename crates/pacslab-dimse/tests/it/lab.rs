@@ -308,7 +308,12 @@ impl Lab {
     }
 
     pub(crate) fn remote(&self) -> Remote {
-        Remote { aet: ae("PACS"), host: self.address.ip().to_string(), port: self.address.port() }
+        Remote {
+            aet: ae("PACS"),
+            host: self.address.ip().to_string(),
+            port: self.address.port(),
+            tls: false,
+        }
     }
 
     pub(crate) async fn connect(

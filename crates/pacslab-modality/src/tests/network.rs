@@ -113,8 +113,12 @@ async fn start(department: Department) -> (Scanner, Arc<Mutex<BTreeMap<String, V
     let config =
         ServerConfig::new(department.clone(), Arc::new(Silent), Arc::new(FixedClock(at())));
     tokio::spawn(serve(listener, config, department, std::future::pending()));
-    let remote =
-        Remote { aet: AeTitle::new("ARCHIVE").unwrap(), host: "127.0.0.1".to_owned(), port };
+    let remote = Remote {
+        aet: AeTitle::new("ARCHIVE").unwrap(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: false,
+    };
     let requestor = Requestor::silent(options().station);
     (Scanner { requestor, worklist: remote.clone(), archive: remote }, stored)
 }

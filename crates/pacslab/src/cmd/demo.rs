@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::cmd::{Context, Example, help};
 use crate::config::{Config, Entry, LogLevel, Peer};
 use crate::demo::{Profile, ProfileFile, Teller, Told, Tour, introduce, play};
-use crate::department::{Department, Temporary, interrupted, local, login_shown};
+use crate::department::{Department, Temporary, interrupted, local, login_shown, scheme};
 use crate::client::reachable;
 use crate::exit::{Exit, Failure, Result};
 use crate::http::Server;
@@ -19,6 +19,7 @@ use crate::listen::Door;
 use crate::logging::Logged;
 use crate::order_args::OrderArgs;
 use crate::reception::{Reception, TakenIn};
+use crate::tls::Files;
 
 /// Play the whole workflow: order, worklist, scan, PACS, retrieve, export
 #[derive(Debug, clap::Args)]
@@ -179,15 +180,16 @@ impl Args {
             false => String::new(),
         };
         Tour {
-            page: &local(department.http),
+            page: &format!("{}://{}", scheme(config), local(department.http)),
             login: &login_shown(config),
             pacs: &other("--port", department.dicom.port(), 4242, ""),
-            site: &other("--url", department.http.port(), 8042, "http://localhost:"),
+            site: &other("--url", department.http.port(), 8042, &format!("{}://localhost:", scheme(config))),
             accession: &first,
         }
         .tell(context.out);
         if self.browser {
-            crate::browser::show(&format!("http://{}", local(department.http)), context.out);
+            let page = format!("{}://{}", scheme(config), local(department.http));
+            crate::browser::show(&page, context.out);
         }
         interrupted().await;
         context.out.say("stopping: what is in flight is finished first");
@@ -230,21 +232,24 @@ impl House {
             context.out.json(&department.ready());
         }
         let login = format!("{}:{}", config.http.user, config.http.password.reveal());
-        let url = format!("http://{}", department.http);
+        let url = format!("{}://{}", scheme(config), department.http);
         let profile = Profile {
             pacs: Peer {
                 aet: config.dicom.aet.clone(),
                 host: department.dicom.ip().to_string(),
                 port: department.dicom.port(),
+                tls: config.dicom.tls,
             },
             hl7: (department.mllp.ip().to_string(), department.mllp.port()),
-            http: Server::new(&url, Some(&login), config.client.timeout)?,
+            http: Server::new(&url, Some(&login), config.client.timeout)?
+                .trusting(Files::of(&config.tls)),
             worklists: department.worklists.clone(),
             receiver: config.receiver.aet.clone(),
             advertise_host,
             inbox: config.receiver.dir.clone(),
             samples: config.modality.out.clone(),
             timeout: config.client.timeout,
+            files: Files::of(&config.tls),
         };
         Ok(Self { profile, department: Some(department), reception: None })
     }
@@ -258,7 +263,7 @@ impl House {
                 ((reachable(at.ip()), at.port()), Some(reception))
             }
         };
-        let profile = told.profile(hl7, config.client.timeout);
+        let profile = told.profile(hl7, config.client.timeout, &Files::of(&config.tls));
         Ok(Self { profile, department: None, reception })
     }
 
@@ -364,7 +369,7 @@ impl Receiver {
         let idle: Duration = config.dicom.idle_timeout;
         let clock = Arc::new(crate::clock::SystemClock);
         let serving = tokio::spawn(async move {
-            let serve = inbox.serve(listener, idle, Arc::new(Logged), clock, until);
+            let serve = inbox.serve(listener, None, idle, Arc::new(Logged), clock, until);
             let forget = async { while arrivals.recv().await.is_some() {} };
             tokio::join!(serve, forget);
         });
@@ -380,6 +385,7 @@ impl Receiver {
 impl From<crate::config::Receiver> for Peer {
     fn from(receiver: crate::config::Receiver) -> Self {
         let host = crate::client::reachable(receiver.bind).to_string();
-        Self { aet: receiver.aet, host, port: receiver.port }
+        // the receiver of the demonstration speaks no TLS
+        Self { aet: receiver.aet, host, port: receiver.port, tls: false }
     }
 }

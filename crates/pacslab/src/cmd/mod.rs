@@ -66,6 +66,7 @@ commands! {
         services: Services,
         user: User,
         config: Config,
+        tls: Tls,
         completions: Completions,
         #[command(hide = true)]
         help_examples: HelpExamples,
@@ -97,6 +98,15 @@ pub(crate) struct Global {
     /// Configuration file [default: pacslab.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Certificates of the CAs to trust, for TLS [default: tls/ca-cert.pem]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Our certificate, for TLS [default: tls/server-cert.pem, if there is one]
+    #[arg(long, global = true, value_name = "FILE", requires = "cert_key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, global = true, value_name = "FILE", requires = "cert")]
+    pub(crate) cert_key: Option<PathBuf>,
     /// Print JSON for machines
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -148,8 +158,18 @@ impl<'a> Context<'a> {
 
     /// The configuration with the flags of the command on top.
     pub(crate) fn load(&self, flags: impl IntoIterator<Item = Entry>) -> Result<Loaded> {
-        let log = Entry::flag("--log", "log.level", self.global.log.as_ref());
-        crate::config::load(self.global.config.as_deref(), flags.into_iter().chain(log))
+        let Global { log, ca, cert, cert_key, .. } = &self.global;
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let everywhere = [
+            Entry::flag("--log", "log.level", log.as_ref()),
+            Entry::flag("--ca", "tls.ca", path(ca)),
+            Entry::flag("--cert", "tls.cert", path(cert)),
+            Entry::flag("--cert-key", "tls.key", path(cert_key)),
+        ];
+        crate::config::load(
+            self.global.config.as_deref(),
+            flags.into_iter().chain(everywhere.into_iter().flatten()),
+        )
     }
 }
 

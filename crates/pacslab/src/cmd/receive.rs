@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::inbox::{Inbox, Received};
 use crate::listen::Door;
 use crate::logging::Logged;
+use crate::tls;
 
 /// Take in what a PACS sends (C-STORE SCP)
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Address to listen on; 0.0.0.0 lets other computers in [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     bind: Option<IpAddr>,
+    /// Speak TLS
+    #[arg(long)]
+    tls: bool,
     /// End after N objects instead of on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -59,6 +63,7 @@ impl crate::cmd::Run for Args {
             flag: "--port",
             key: "receiver.port",
         };
+        let secure = tls::Door::of_receiver(&config)?;
         let listener = door.open().await?;
         let port = listener.local_addr().map_or(receiver.port, |address| address.port());
         let dir = receiver.dir.display().to_string();
@@ -76,7 +81,7 @@ impl crate::cmd::Run for Args {
         let (stop, stopped) = oneshot::channel::<()>();
         let idle = config.dicom.idle_timeout;
         let serving =
-            inbox.serve(listener, idle, Arc::new(Logged), Arc::new(SystemClock), async move {
+            inbox.serve(listener, secure, idle, Arc::new(Logged), Arc::new(SystemClock), async move {
                 let _ = stopped.await;
             });
         let telling = async {
@@ -113,6 +118,7 @@ impl Args {
             Entry::flag("--aet", "receiver.aet", self.aet.as_ref()),
             Entry::flag("--port", "receiver.port", self.port),
             Entry::flag("--bind", "receiver.bind", self.bind),
+            Entry::flag("--tls", "receiver.tls", self.tls.then_some(true)),
         ]
         .into_iter()
         .flatten()

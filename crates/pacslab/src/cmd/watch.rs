@@ -6,9 +6,11 @@ use serde_json::Value;
 use crate::client::{bracketed, reachable};
 use crate::cmd::{Context, Example, help};
 use crate::config::Config;
+use crate::department::scheme;
 use crate::exit::{Exit, Failure, Result};
 use crate::http::{Server, encode};
 use crate::output::printable;
+use crate::tls::Files;
 
 /// Follow what happens in the department
 #[derive(Debug, clap::Args)]
@@ -52,14 +54,15 @@ impl SiteArgs {
     pub(crate) fn server(&self, config: &Config) -> Result<Server> {
         let http = &config.http;
         let url = match self.url.as_deref().unwrap_or(&config.client.http) {
-            "" => format!("http://{}:{}", bracketed(&reachable(http.bind)), http.port),
+            "" => format!("{}://{}:{}", scheme(config), bracketed(&reachable(http.bind)), http.port),
             url => url.to_owned(),
         };
         let login = match &self.user {
             Some(login) => login.clone(),
             None => format!("{}:{}", http.user, http.password.reveal()),
         };
-        Server::new(&url, Some(&login), config.client.timeout)
+        let server = Server::new(&url, Some(&login), config.client.timeout)?;
+        Ok(server.trusting(Files::of(&config.tls)))
     }
 }
 

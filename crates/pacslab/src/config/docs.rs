@@ -62,13 +62,14 @@ const PEERS: &str = "
 ## [peers]
 Who is known, one line each: C-MOVE goes to nobody else, and `dicom.policy` asks whether a calling
 title stands here. `PYNETSCP`, the title of `pacslab receive`, is there from the start. Host `*` is
-a peer that calls and listens nowhere. Instead of a text, a peer may be what Orthanc has in
+a peer that calls and listens nowhere; `+tls` at the end calls it with TLS. Instead of a text, a peer may be what Orthanc has in
 `DicomModalities`: an array, or a table with switches.
 
 ```toml
 [peers]
 PYNETSCP = \"PYNETSCP@127.0.0.1:11112\"
 ORTHANC = \"ORTHANC@192.168.1.20:4242\"
+ARCHIVE = \"ARCHIVE@archive.lab:2762+tls\"
 SCANNER = [\"CT1\", \"*\", 104]
 VIEWER = { AET = \"VIEWER\", Host = \"192.168.1.30\", Port = 11112, AllowStore = false }
 ```

@@ -25,7 +25,8 @@ use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{
-    LogLevel, Names, Password, Peer, Secret, StorageKind, read_address, read_duration,
+    ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind, read_address,
+    read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
 
@@ -42,6 +43,8 @@ declare::config! {
         max_pdu: u32 = "131072",
         /// Associations at a time; further ones are rejected (transient, local limit exceeded).
         max_associations: usize = "100",
+        /// Speak TLS, with the files of `[tls]`; 2762 is the port that is registered for it.
+        tls: bool = "false",
         /// How long a peer may take to open an association.
         association_timeout: Duration = "30s",
         /// How long an open association may stay silent.
@@ -73,6 +76,8 @@ declare::config! {
         bind: IpAddr = "127.0.0.1",
         /// TCP port; 0 takes a free one.
         port: u16 = "8042",
+        /// Speak HTTPS, with the files of `[tls]`.
+        tls: bool = "false",
         /// Name for the login.
         user: String = "orthanc",
         /// Password for the login; the one that is built in works from this computer only, and only until there are users.
@@ -85,6 +90,17 @@ declare::config! {
         auth: bool = "true",
         /// Names by which browsers may call this server, beside localhost, `bind` and addresses; `*`: any.
         hosts: Names = "",
+    }
+    /// Certificates: what we show, as a server and when we call, and whom we trust. `pacslab tls init` makes them.
+    tls: Tls {
+        /// Our certificate, and those that lead to its CA (PEM).
+        cert: PathBuf = "tls/server-cert.pem",
+        /// Its private key (PEM, without a password).
+        key: PathBuf = "tls/server-key.pem",
+        /// The CAs that may vouch for others; a certificate in it is trusted itself, too.
+        ca: PathBuf = "tls/ca-cert.pem",
+        /// Whether those who call have to show a certificate of one of these CAs.
+        client_certificates: ClientCertificates = "none",
     }
     /// The HL7 door (MLLP).
     mllp: Mllp {
@@ -123,6 +139,8 @@ declare::config! {
         bind: IpAddr = "127.0.0.1",
         /// TCP port; 0 takes a free one.
         port: u16 = "11112",
+        /// Speak TLS, with the files of `[tls]`.
+        tls: bool = "false",
         /// Where it writes files; in another data folder if `storage.dir` is another.
         dir: PathBuf = "data/inbox",
     }

@@ -210,6 +210,26 @@ impl Setting for Poll {
     }
 }
 
+/// Whether those who call a door have to show a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ClientCertificates {
+    None,
+    Asked,
+    Required,
+}
+
+impl Setting for ClientCertificates {
+    const KIND: &'static str = "none, asked or required";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "asked" => Ok(Self::Asked),
+            "required" => Ok(Self::Required),
+            _ => Err("none, asked or required is expected".into()),
+        }
+    }
+}
+
 /// From which importance on things are logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct LogLevel(pub(crate) tracing::level_filters::LevelFilter);
@@ -236,17 +256,28 @@ pub(crate) struct Peer {
     pub(crate) aet: AeTitle,
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// Whether it is called with TLS.
+    pub(crate) tls: bool,
 }
 
 impl FromStr for Peer {
     type Err = String;
 
-    /// `AET@host:port`; an IPv6 address stands in brackets.
+    /// `AET@host:port`; an IPv6 address stands in brackets, and `+tls` at the end is for TLS.
     fn from_str(text: &str) -> Result<Self, String> {
+        let (text, tls) = without_tls(text);
         let (aet, address) = text.split_once('@').ok_or("AET@host:port is expected")?;
         let (host, port) = read_address(address)?;
         let aet = AeTitle::new(aet).map_err(|error| error.to_string())?;
-        Ok(Self { aet, host, port })
+        Ok(Self { aet, host, port, tls })
+    }
+}
+
+/// Takes `+tls` off the end of an address.
+pub(crate) fn without_tls(text: &str) -> (&str, bool) {
+    match text.trim_end().strip_suffix("+tls") {
+        Some(rest) => (rest, true),
+        None => (text, false),
     }
 }
 
@@ -275,14 +306,15 @@ fn no_port(found: &str) -> String {
 
 impl From<pacslab_archive::Peer> for Peer {
     fn from(peer: pacslab_archive::Peer) -> Self {
-        Self { aet: peer.aet, host: peer.host, port: peer.port }
+        Self { aet: peer.aet, host: peer.host, port: peer.port, tls: peer.tls }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{}@{open}{}{close}:{}", self.aet, self.host, self.port)
+        let tls = if self.tls { "+tls" } else { "" };
+        write!(f, "{}@{open}{}{close}:{}{tls}", self.aet, self.host, self.port)
     }
 }
 

@@ -112,8 +112,9 @@ impl Values {
                 pacslab_archive::Peer::from_orthanc(name, &value).map_err(|why| why.to_string())
             }
             false => {
-                let Peer { aet, host, port } = Peer::read(text)?;
-                Ok(pacslab_archive::Peer::new(name, aet, host, port))
+                let Peer { aet, host, port, tls } = Peer::read(text)?;
+                let peer = pacslab_archive::Peer::new(name, aet, host, port);
+                Ok(pacslab_archive::Peer { tls, ..peer })
             }
         })
     }

@@ -30,7 +30,7 @@ pub(crate) async fn introduce(profile: &Profile, port: u16) -> Result<Peer> {
     };
     let mut tried = Vec::new();
     for host in candidates(profile).await {
-        let peer = Peer { aet: profile.receiver.clone(), host, port };
+        let peer = Peer { aet: profile.receiver.clone(), host, port, tls: false };
         rest::register(&profile.http, name, &peer, &[]).await.map_err(at)?;
         let answer = rest::echo(&profile.http, name, WITHIN).await.map_err(at)?;
         match answer.success() {

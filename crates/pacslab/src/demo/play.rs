@@ -424,7 +424,8 @@ impl Play<'_> {
         let wait: Duration = self.profile.timeout;
         let timeouts = Timeouts { connect: wait, artim: wait, response: wait, idle: wait };
         let us = Requestor::new(self.scanner.clone(), Arc::new(Logged), self.clock.clone());
-        Requestor { timeouts, ..us }
+        let secure = Arc::new(crate::tls::Caller::new(self.profile.files.clone()));
+        Requestor { timeouts, secure: Some(secure), ..us }
     }
 
     fn scanner(&self) -> Scanner {
@@ -462,7 +463,8 @@ impl Between {
 const DUPLICATE_KEY: &str = "205";
 
 fn remote(peer: &Peer) -> Remote {
-    Remote { aet: peer.aet.clone(), host: peer.host.clone(), port: peer.port }
+    let Peer { aet, host, port, tls } = peer.clone();
+    Remote { aet, host, port, tls }
 }
 
 /// The next accession number, with the ids that go with it, and a study of its own.

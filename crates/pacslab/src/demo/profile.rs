@@ -11,6 +11,7 @@ use crate::config::Peer;
 use crate::exit::{Failure, Result};
 use crate::http::Server;
 use crate::order_args::OrderArgs;
+use crate::tls::Files;
 
 /// The parties of the workflow.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(crate) struct Profile {
     /// Where images and exports are saved.
     pub(crate) samples: PathBuf,
     pub(crate) timeout: Duration,
+    /// What is shown and trusted where TLS is spoken.
+    pub(crate) files: Files,
 }
 
 /// `demo --pacs FILE`, as it is read.
@@ -154,17 +157,18 @@ pub(crate) fn read(path: &Path, timeout: Duration) -> Result<Told> {
 
 impl Told {
     /// What is played with, once everything listens.
-    pub(crate) fn profile(&self, hl7: (String, u16), timeout: Duration) -> Profile {
+    pub(crate) fn profile(&self, hl7: (String, u16), timeout: Duration, files: &Files) -> Profile {
         Profile {
             pacs: self.pacs.clone(),
             hl7,
-            http: self.http.clone(),
+            http: self.http.clone().trusting(files.clone()),
             worklists: self.worklists.clone(),
             receiver: self.receiver.0.clone(),
             advertise_host: self.advertise_host.clone(),
             inbox: self.inbox.clone(),
             samples: self.samples.clone(),
             timeout,
+            files: files.clone(),
         }
     }
 }

@@ -98,7 +98,7 @@ impl Tour<'_> {
         ];
         let widest = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
         let mut text = format!(
-            "\n{STRONG}Look at it:{STRONG:#}  http://{page}  (login {login})\n\
+            "\n{STRONG}Look at it:{STRONG:#}  {page}  (login {login})\n\
              In another terminal, from this folder:\n"
         );
         for (line, meaning) in lines {

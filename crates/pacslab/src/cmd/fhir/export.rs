@@ -12,6 +12,7 @@ use pacslab_model::{Clock, Level, Tag, Vr, tags, uids};
 
 use crate::client::{PeerArgs, Target, reachable};
 use crate::cmd::watch::SiteArgs;
+use crate::department::scheme;
 use crate::cmd::{Context, Example, help};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Result};
@@ -92,7 +93,7 @@ impl crate::cmd::Run for Args {
 fn wado_url(config: &Config) -> String {
     let host = reachable(config.http.bind);
     let host = if config.http.bind.is_loopback() { "localhost".to_owned() } else { host };
-    format!("http://{host}:{}/dicom-web", config.http.port)
+    format!("{}://{host}:{}/dicom-web", scheme(config), config.http.port)
 }
 
 /// The headers of all DICOM files.
