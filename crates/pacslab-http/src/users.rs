@@ -304,7 +304,7 @@ pub fn write(path: &Path, users: &BTreeMap<String, String>) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     drop(file);
-    std::fs::rename(&beside, path)
+    pacslab_store::disk::patiently(|| std::fs::rename(&beside, path))
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn write_format(dir: &Path) -> Result<()> {
         let mut file = File::create(&temporary)?;
         writeln!(file, "{FORMAT}")?;
         file.sync_all()?;
-        std::fs::rename(&temporary, &path)?;
+        crate::disk::patiently(|| std::fs::rename(&temporary, &path))?;
         crate::disk::Disk::sync_dir(&crate::disk::StdDisk, dir)
     };
     write().map_err(|e| StoreError::io("write", &path, 8, e))

@@ -59,11 +59,11 @@ impl Disk for StdDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        patiently(|| std::fs::rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        patiently(|| std::fs::remove_file(path))
     }
 
     #[cfg(unix)]
@@ -75,6 +75,24 @@ impl Disk for StdDisk {
     #[cfg(not(unix))]
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// On Windows a file that somebody is just reading can be neither replaced nor removed, and
+/// there is always a virus scanner that reads what was just written. It is over in a moment.
+///
+/// # Errors
+/// Those of the last attempt.
+pub fn patiently(mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let mut tries = if cfg!(windows) { 20 } else { 0 };
+    loop {
+        match attempt() {
+            Err(error) if tries > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
+                tries -= 1;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            done => return done,
+        }
     }
 }
 

@@ -200,7 +200,7 @@ impl Sink {
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         drop(file);
-        std::fs::rename(&self.unfinished, &self.path)
+        pacslab_store::disk::patiently(|| std::fs::rename(&self.unfinished, &self.path))
     }
 }
 

@@ -23,6 +23,7 @@ mod mllp;
 mod order_args;
 mod outbox;
 mod output;
+mod text_file;
 mod random;
 mod reception;
 mod rest;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pacslab_dicom::{Dataset, FileMeta, TransferSyntax, file as part10};
 use pacslab_model::order::{Order, ScheduledStep, StepStatus};
 use pacslab_model::{Tag, Uid, tags, uids};
+use pacslab_store::disk::patiently;
 use sha2::{Digest, Sha256};
 
 use super::item::dataset;
@@ -224,20 +225,6 @@ fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     }
     moved?;
     sync_folder(folder)
-}
-
-/// On Windows a file that somebody is just reading can be neither replaced nor removed.
-fn patiently(mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    let mut tries = if cfg!(windows) { 20 } else { 0 };
-    loop {
-        match attempt() {
-            Err(error) if tries > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
-                tries -= 1;
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-            done => return done,
-        }
-    }
 }
 
 /// Makes the name durable where folders can be synced.

@@ -12,7 +12,7 @@ pub(crate) const FILE: &str = "pacslab.toml";
 /// The file that was named must exist; the usual one may.
 pub(super) fn read(named: Option<&Path>) -> Result<Vec<Entry>> {
     let path = named.unwrap_or(Path::new(FILE));
-    match std::fs::read_to_string(path) {
+    match crate::text_file::read(path) {
         Ok(text) => entries(path, &text),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Vec::new())

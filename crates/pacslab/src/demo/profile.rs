@@ -111,7 +111,7 @@ fn samples() -> PathBuf {
 /// The file cannot be read, or a value in it.
 pub(crate) fn read(path: &Path, timeout: Duration) -> Result<Told> {
     let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+        crate::text_file::read(path).map_err(|error| Failure::file("read", path, &error))?;
     let wrong = |why: String| {
         Failure::usage(format!("{}: {why}", path.display()))
             .hint("docs/cli.md shows a profile with all its keys")

@@ -77,12 +77,10 @@ fn read(path: &Path) -> Result<Vec<Vec<u8>>> {
         std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     }
     .map_err(|error| Failure::file("read", path, &error))?;
-    let bytes = carriage_returns(&bytes);
+    let bytes = carriage_returns(&crate::text_file::utf8(bytes));
     let messages: Vec<Vec<u8>> =
         pacslab_hl7::message::split(&bytes).into_iter().map(<[u8]>::to_vec).collect();
-    // with the byte order mark that editors put in front
-    let is_message = |m: &Vec<u8>| m.strip_prefix(b"\xef\xbb\xbf").unwrap_or(m).starts_with(b"MSH");
-    if messages.is_empty() || !messages.iter().all(is_message) {
+    if messages.is_empty() || !messages.iter().all(|message| message.starts_with(b"MSH")) {
         return Err(Failure::failed(format!("there is no HL7 message in {}", path.display()))
             .hint("a message begins with MSH|; `pacslab hl7 generate` makes one"));
     }

@@ -40,7 +40,7 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// An `orthanc.json`: JSON with comments, in which `${NAME}` stands for a variable.
 pub(super) fn file(path: &Path, variable: Lookup<'_>) -> Result<Layer> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure {
+    let text = crate::text_file::read(path).map_err(|error| Failure {
         exit: crate::exit::Exit::Usage,
         ..Failure::file("read the configuration", path, &error)
     })?;
