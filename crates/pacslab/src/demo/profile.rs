@@ -231,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_that_is_shipped_can_be_read() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../orthanc.toml"));
+        let told = read(path, Duration::from_secs(1)).unwrap();
+        assert_eq!(told.pacs.to_string(), "ORTHANC@127.0.0.1:4243");
+        assert_eq!(told.http.url(), "http://127.0.0.1:8043");
+    }
+
+    #[test]
     fn a_profile_without_a_pacs_says_so() {
         let failure = told("hl7 = \"a:1\"").unwrap_err();
         assert!(failure.message.contains("pacs"), "{}", failure.message);
