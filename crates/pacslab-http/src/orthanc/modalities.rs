@@ -8,6 +8,7 @@ use axum::extract::{Path, Query as Params, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use pacslab_archive::Peer;
+use pacslab_model::{Emit, Event};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,6 +18,10 @@ use super::styled;
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
 use crate::intake::question;
+
+/// A peer was made known, or is known differently.
+const REGISTERED: &str = "peer.registered";
+const FORGOTTEN: &str = "peer.forgotten";
 
 /// What can be asked of a modality: the addresses below it.
 const PARTS: [&str; 6] = ["configuration", "echo", "find-worklist", "move", "query", "store"];
@@ -62,14 +67,20 @@ pub(crate) async fn put(State(door): At, Path(name): Path<String>, body: Body) -
         Error::BadFile(format!("the body is no JSON: {error}; an example: {example}"))
     })?;
     let peer = Peer::from_orthanc(&name, &value)?;
-    changed(&door, move |door| door.peers.put(peer)).await?;
+    let now = peer.to_string();
+    let was = changed(&door, move |door| door.peers.put(peer)).await?.map(|was| was.to_string());
+    if was.as_ref() != Some(&now) {
+        let before = was.map_or_else(String::new, |was| format!(", before as {was}"));
+        tell(&door, REGISTERED, format!("{now} is known{before}"));
+    }
     Ok(plain(""))
 }
 
 pub(crate) async fn delete(State(door): At, Path(name): Path<String>) -> Result {
     let known = name.clone();
     let was = changed(&door, move |door| door.peers.remove(&known)).await?;
-    was.ok_or_else(|| unknown(&door, &name))?;
+    let was = was.ok_or_else(|| unknown(&door, &name))?;
+    tell(&door, FORGOTTEN, format!("{was} is known no more"));
     Ok(plain(""))
 }
 
@@ -138,6 +149,10 @@ impl Once {
         put("Timeout", self.timeout.filter(|seconds| *seconds > 0).map(Value::from));
         Ok(Peer::from_orthanc(&peer.name, &object)?)
     }
+}
+
+fn tell(door: &Door, kind: &'static str, text: String) {
+    door.events.emit(Event::new(door.clock.now(), kind, text));
 }
 
 /// Desk and disk are not waited for on the threads that serve.

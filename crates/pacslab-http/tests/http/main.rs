@@ -6,6 +6,7 @@
 mod bad_uploads;
 mod dicomweb;
 mod listener;
+mod modalities;
 mod orthanc;
 mod page;
 mod support;
