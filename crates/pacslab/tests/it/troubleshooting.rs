@@ -2,6 +2,7 @@
 //! do. The same texts stand in `docs/troubleshooting.md`.
 
 use crate::support::lab::pacslab;
+use crate::support::orthanc::Orthanc;
 use crate::support::process::Finished;
 use crate::support::{Lab, cli, dcmtk, needs, process, study, wait};
 
@@ -185,4 +186,48 @@ fn an_unreachable_destination_is_named_with_the_firewalls_command() {
             ),
         ],
     );
+}
+
+/// What an unlisted title, a listed one and its lower case get from us and from a real Orthanc with
+/// the same configuration.
+#[test]
+fn one_orthanc_json_decides_alike_here_and_there() {
+    needs!("Orthanc", "echoscu", "findscu", "storescu");
+    let folder = tempfile::tempdir().unwrap();
+    let peers = [("CT9", 104)];
+    let orthanc = Orthanc::with(folder.path(), &peers, serde_json::json!({}));
+    let config = serde_json::json!({
+        "Name": "interop", "DicomAet": "ORTHANC", "RemoteAccessAllowed": false,
+        "AuthenticationEnabled": true, "RegisteredUsers": { "orthanc": "orthanc" },
+        "DicomModalities": { "CT9": ["CT9", "127.0.0.1", 104] },
+        "Worklists": { "Enable": true, "Database": folder.path() },
+    });
+    let setup = Lab::setup().orthanc(&config);
+    let quirks = setup.clone().variable("PACSLAB__DICOM__POLICY", "orthanc-quirks").start();
+    let strict = setup.variable("PACSLAB__DICOM__POLICY", "strict").start();
+    assert_eq!(strict.get("/system").json()["Name"], "interop");
+    let ct = crate::support::fixture("ct.dcm");
+    let asked = |port: u16, title: &str| {
+        let ended = |tool: &str, more: &[&str]| {
+            let said = dcmtk::scu(tool, port, &[&["-v", "-aet", title], more].concat()).said();
+            let aborted = said.to_lowercase().contains("aborted association");
+            (aborted, said.contains("0x0124") || said.contains("NotAuthorized"))
+        };
+        [
+            ended("echoscu", &[]),
+            ended("storescu", &["--", ct.to_str().unwrap()]),
+            ended("findscu", &["-W", "-d", "-k", "0008,0050"]),
+            ended("findscu", &["-S", "-d", "-k", "0008,0052=STUDY", "-k", "0020,000d"]),
+        ]
+    };
+    let nothing = (false, false);
+    for title in ["CT9", "ct9", "OTHER"] {
+        let theirs = asked(orthanc.dicom, title);
+        assert_eq!(asked(quirks.dicom, title), theirs, "{title}");
+        // strict refuses the same and says so
+        let ours = asked(strict.dicom, title);
+        assert_eq!(ours.map(|(aborted, _)| aborted), [false; 4]);
+        assert_eq!(ours.map(|(_, refused)| refused), theirs.map(|(aborted, _)| aborted), "{title}");
+        assert_eq!(theirs == [nothing; 4], title != "OTHER", "{theirs:?}");
+    }
 }

@@ -27,6 +27,9 @@ pub(crate) struct Lab {
 pub(crate) struct Setup {
     config: String,
     data: Option<PathBuf>,
+    /// An `orthanc.json` instead of the `pacslab.toml`.
+    orthanc: Option<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -38,6 +41,18 @@ impl Setup {
     /// More lines of `pacslab.toml`.
     pub(crate) fn config(mut self, toml: &str) -> Self {
         self.config.push_str(toml);
+        self
+    }
+
+    /// Orthanc's configuration.
+    pub(crate) fn orthanc(mut self, json: &serde_json::Value) -> Self {
+        self.orthanc = Some(json.to_string());
+        self
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -66,14 +81,19 @@ impl Lab {
 
     #[track_caller]
     fn launch(folder: TempDir, setup: Setup) -> Self {
-        let config = folder.path().join("pacslab.toml");
-        std::fs::write(&config, &setup.config).expect("the configuration is written");
+        let (name, text) = match &setup.orthanc {
+            Some(json) => ("orthanc.json", json),
+            None => ("pacslab.toml", &setup.config),
+        };
+        let config = folder.path().join(name);
+        std::fs::write(&config, text).expect("the configuration is written");
         let data = setup.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let worklists = folder.path().join("worklists");
         let mut command = pacslab();
         command.args(["serve", "--ephemeral", "--json"]);
         command.arg("--config").arg(&config);
         command.arg("--data").arg(&data).arg("--worklists").arg(&worklists);
+        command.envs(setup.variables.iter().map(|(name, value)| (name, value)));
         let log = folder.path().join("pacslab.log");
         let mut process = Running::start("pacslab serve", &mut command, log, true);
         let ready = first_line(&mut process);

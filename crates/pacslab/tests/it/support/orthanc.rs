@@ -18,6 +18,20 @@ impl Orthanc {
     /// Serves the worklist files of a folder; knows the modalities (AE title and port).
     #[track_caller]
     pub(crate) fn start(worklists: &Path, modalities: &[(&str, u16)]) -> Self {
+        let open = json!({
+            "DicomAlwaysAllowFind": true, "DicomAlwaysAllowFindWorklist": true,
+            "DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
+        });
+        Self::with(worklists, modalities, open)
+    }
+
+    /// The same with more settings, and without what every title may do.
+    #[track_caller]
+    pub(crate) fn with(
+        worklists: &Path,
+        modalities: &[(&str, u16)],
+        more: serde_json::Value,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (dicom, http) = (wait::free_port(), wait::free_port());
         let storage = folder.path().join("storage");
@@ -25,19 +39,20 @@ impl Orthanc {
             .iter()
             .map(|(aet, port)| ((*aet).to_string(), json!([aet, "127.0.0.1", port])))
             .collect();
-        let config = json!({
+        let mut config = json!({
             "Name": "interop", "StorageDirectory": storage, "IndexDirectory": storage,
             "DicomAet": "ORTHANC", "DicomPort": dicom, "HttpPort": http,
             "RemoteAccessAllowed": false, "AuthenticationEnabled": true,
             "RegisteredUsers": { "orthanc": "orthanc" },
-            "DicomAlwaysAllowFind": true, "DicomAlwaysAllowFindWorklist": true,
-            "DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
             "DicomModalities": known,
             "Plugins": plugins().expect("needs!(\"Orthanc\") has looked for them"),
             // older plugins read Database, newer ones Directory
             "Worklists": { "Enable": true, "Database": worklists, "Directory": worklists },
             "DicomWeb": { "Enable": true, "Root": "/dicom-web/" },
         });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            config[name] = value.clone();
+        }
         let path = folder.path().join("orthanc.json");
         std::fs::write(&path, config.to_string()).expect("the configuration is written");
         let mut command = peers::command("Orthanc");
