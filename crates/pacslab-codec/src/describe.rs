@@ -88,12 +88,16 @@ impl Description {
     }
 }
 
+/// No object that is one file has more: days of video at any rate. What says so says anything.
+const MAX_FRAMES: usize = 1 << 20;
+
 /// An image without NumberOfFrames has one; an object without pixels has none.
 pub(crate) fn frames(dataset: &Dataset) -> usize {
     match dataset.get(tags::PIXEL_DATA).map(|element| &element.value) {
-        Some(Value::Bytes(_) | Value::Fragments(_)) => {
-            dataset.number(tags::NUMBER_OF_FRAMES).filter(|n| *n >= 1.0).map_or(1, |n| n as usize)
-        }
+        Some(Value::Bytes(_) | Value::Fragments(_)) => dataset
+            .number(tags::NUMBER_OF_FRAMES)
+            .filter(|n| *n >= 1.0)
+            .map_or(1, |n| (n as usize).min(MAX_FRAMES)),
         _ => 0,
     }
 }

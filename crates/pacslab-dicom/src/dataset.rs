@@ -44,6 +44,15 @@ impl Dataset {
         self.elements.len()
     }
 
+    /// Elements and items, those of items included.
+    pub fn parts(&self) -> usize {
+        let inside = |element: &Element| match &element.value {
+            Value::Items(items) => items.iter().map(|item| 1 + item.parts()).sum(),
+            _ => 0,
+        };
+        self.elements.iter().map(|element| 1 + inside(element)).sum()
+    }
+
     pub fn iter(&self) -> std::slice::Iter<'_, Element> {
         self.elements.iter()
     }

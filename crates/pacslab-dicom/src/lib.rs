@@ -22,7 +22,7 @@ pub use charset::Charset;
 pub use dataset::{Dataset, Element, Value, query_keys};
 pub use encode::encode;
 pub use file::FileMeta;
-pub use parse::{MAX_INFLATED, inflated, parse, parse_until};
+pub use parse::{MAX_INFLATED, MAX_PARTS, inflated, parse, parse_until};
 pub use syntax::TransferSyntax;
 pub use wire::ParseError;
 

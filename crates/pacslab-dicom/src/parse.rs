@@ -38,7 +38,17 @@ pub fn parse_until(
 ) -> Result<Dataset, ParseError> {
     let bytes = inflated(bytes, syntax, MAX_INFLATED)?;
     let mut cursor = Cursor::new(&bytes, Encoding::of(syntax));
-    elements(&mut cursor, &Charset::DEFAULT, 0, End::At(bytes.len()), stop)
+    let mut left = MAX_PARTS;
+    elements(&mut cursor, &Charset::DEFAULT, 0, End::At(bytes.len()), stop, &mut left)
+}
+
+/// Elements, items and fragments of one data set: the tree takes many times the bytes of an empty
+/// item. Multi-frame objects of thousands of frames have some hundred thousand.
+pub const MAX_PARTS: usize = 1_000_000;
+
+fn one_more(left: &mut usize, at: usize) -> Result<(), ParseError> {
+    *left = left.checked_sub(1).ok_or(ParseError::TooMany { at })?;
+    Ok(())
 }
 
 /// The bytes of a data set with deflation undone. PS3.5 A.5.
@@ -76,6 +86,7 @@ fn elements(
     depth: usize,
     end: End,
     stop: Tag,
+    left: &mut usize,
 ) -> Result<Dataset, ParseError> {
     let mut dataset = Dataset::new();
     let mut charset = around.clone();
@@ -90,6 +101,7 @@ fn elements(
             return Ok(dataset);
         }
         let header = cursor.header()?;
+        one_more(left, header.at)?;
         if header.tag == tags::ITEM_DELIMITATION && matches!(end, End::Delimiter) {
             return Ok(dataset);
         }
@@ -101,7 +113,7 @@ fn elements(
             });
         }
         previous = Some(header.tag);
-        let value = value(cursor, &header, &charset, depth)?;
+        let value = value(cursor, &header, &charset, depth, left)?;
         if header.tag == tags::SPECIFIC_CHARACTER_SET
             && let Value::Text(text) = &value
         {
@@ -120,12 +132,13 @@ fn value(
     header: &Header,
     charset: &Charset,
     depth: usize,
+    left: &mut usize,
 ) -> Result<Value, ParseError> {
     if header.is_sequence() {
-        return items(cursor, header, charset, depth).map(Value::Items);
+        return items(cursor, header, charset, depth, left).map(Value::Items);
     }
     if header.length == UNDEFINED {
-        return fragments(cursor, header).map(Value::Fragments);
+        return fragments(cursor, header, left).map(Value::Fragments);
     }
     let big_endian = cursor.encoding().big_endian;
     let bytes = cursor.value(header);
@@ -148,6 +161,7 @@ fn items(
     sequence: &Header,
     charset: &Charset,
     depth: usize,
+    left: &mut usize,
 ) -> Result<Vec<Dataset>, ParseError> {
     if depth >= MAX_DEPTH {
         return Err(ParseError::TooDeep { tag: sequence.tag, at: sequence.at });
@@ -176,24 +190,30 @@ fn items(
                 None => break,
             },
         };
+        one_more(left, item.at)?;
         items.push(if item.length == UNDEFINED {
-            elements(cursor, charset, depth + 1, End::Delimiter, stop)?
+            elements(cursor, charset, depth + 1, End::Delimiter, stop, left)?
         } else {
             let bytes = cursor.value(&item);
             let mut inner = Cursor::new(bytes, cursor.encoding());
-            elements(&mut inner, charset, depth + 1, End::At(bytes.len()), stop)?
+            elements(&mut inner, charset, depth + 1, End::At(bytes.len()), stop, left)?
         });
     }
     cursor.set_encoding(around);
     Ok(items)
 }
 
-fn fragments(cursor: &mut Cursor<'_>, header: &Header) -> Result<Vec<Vec<u8>>, ParseError> {
+fn fragments(
+    cursor: &mut Cursor<'_>,
+    header: &Header,
+    left: &mut usize,
+) -> Result<Vec<Vec<u8>>, ParseError> {
     let mut fragments = Vec::new();
     while let Some(item) = cursor.item(header.tag)? {
         if item.length == UNDEFINED {
             return Err(ParseError::Undefined { tag: header.tag, at: item.at, vr: header.vr });
         }
+        one_more(left, item.at)?;
         fragments.push(cursor.value(&item).to_vec());
     }
     Ok(fragments)

@@ -92,6 +92,19 @@ fn two_thousand_nested_sequences_are_an_error() {
     }
 }
 
+/// Forty megabytes of empty items became a tree of eleven gigabytes.
+#[test]
+fn a_million_items_are_the_most() {
+    let mut set = Dataset::new();
+    set.put_items(tags::REQUEST_ATTRIBUTES_SEQUENCE, vec![Dataset::new(); crate::MAX_PARTS - 1]);
+    assert_eq!(set.parts(), crate::MAX_PARTS);
+    let syntax = TransferSyntax::ExplicitLe;
+    assert!(parse(&encode(&set, &syntax), &syntax).is_ok());
+    set.items_mut(tags::REQUEST_ATTRIBUTES_SEQUENCE).unwrap().push(Dataset::new());
+    let error = parse(&encode(&set, &syntax), &syntax).unwrap_err();
+    assert!(matches!(error, ParseError::TooMany { .. }), "{error}");
+}
+
 #[test]
 fn inflation_is_capped() {
     let mut set = Dataset::new();

@@ -35,6 +35,8 @@ pub enum ParseError {
     NoItem { tag: Tag, found: Tag, at: usize },
     #[error("element {tag} at byte {at} comes after {previous}; elements must ascend")]
     Order { tag: Tag, previous: Tag, at: usize },
+    #[error("the data set has more than {} elements and items, up to byte {at}", crate::MAX_PARTS)]
+    TooMany { at: usize },
     #[error("the deflated data set is broken: {0}")]
     Inflate(String),
     #[error("the deflated data set grows beyond {limit} bytes")]
@@ -53,6 +55,7 @@ impl ParseError {
             | Self::BadVr { at, .. }
             | Self::Undefined { at, .. }
             | Self::NoItem { at, .. }
+            | Self::TooMany { at }
             | Self::Order { at, .. } => *at += by,
             Self::Inflate(_) | Self::InflateLimit { .. } | Self::NotDicom(_) => {}
         }

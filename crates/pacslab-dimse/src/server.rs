@@ -131,8 +131,9 @@ pub async fn serve(
                 server.enroll(number, || tasks.spawn(connection));
             }
             Err(error) => {
-                // out of file descriptors, most likely: closing connections will free some
+                // out of file descriptors, most likely: who says nothing has to make room
                 server.tell_listener(format!("cannot accept connections: {error}"));
+                server.shed();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -177,14 +178,19 @@ impl Server {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         // spawned under the lock, so that the task cannot strike itself off before it is on
         pending.insert(number, spawn());
-        let oldest = if pending.len() > limit { pending.pop_first() } else { None };
+        let too_many = pending.len() > limit;
         drop(pending);
-        if let Some((_, oldest)) = oldest {
-            oldest.abort();
+        if too_many && self.shed() {
             self.tell_listener(format!(
                 "more than {limit} connections without an A-ASSOCIATE-RQ: the oldest was closed"
             ));
         }
+    }
+
+    /// Closes the oldest connection that has said nothing yet, if there is one.
+    fn shed(&self) -> bool {
+        let oldest = self.pending.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+        oldest.map(|(_, oldest)| oldest.abort()).is_some()
     }
 
     fn strike(&self, number: u64) {

@@ -15,6 +15,7 @@ mod object;
 mod orthanc;
 mod patience;
 mod serve;
+mod silent;
 mod stream;
 mod ui;
 pub mod users;

@@ -45,8 +45,19 @@ pub(crate) fn head(object: &Object) -> Result<Dataset> {
     /// Float Pixel Data, the first of the pixel data elements.
     const FLOAT_PIXEL_DATA: Tag = Tag::new(0x7FE0, 0x0008);
     let stop = FLOAT_PIXEL_DATA.min(tags::PIXEL_DATA);
-    Ok(parse_until(object.dataset(), &object.meta.transfer_syntax, stop)?)
+    let set = parse_until(object.dataset(), &object.meta.transfer_syntax, stop)?;
+    let parts = set.parts();
+    if parts > SHOWN {
+        return Err(Error::Unfit(format!(
+            "the object has {parts} attributes and items, up to {SHOWN} are shown; retrieve it as \
+             a file"
+        )));
+    }
+    Ok(set)
 }
+
+/// Attributes and items of one object that are made JSON of, which takes far more room than they.
+const SHOWN: usize = 250_000;
 
 /// How a picture is encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -16,11 +17,13 @@ use tokio::task::JoinSet;
 
 use crate::gate::{Gate, Open};
 use crate::patience::Patience;
+use crate::silent::Silent;
 
 /// How the listener treats connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listening {
-    /// Open connections; further ones wait until one of them ends.
+    /// Open connections. For one more, the one that has been silent longest since it was opened
+    /// is closed; when all have asked for something, it waits until one of them ends.
     pub connections: usize,
     /// From the opening of a connection, or the end of the last answer on it, to the end of the
     /// next request's headers.
@@ -75,12 +78,16 @@ pub async fn serve_behind(
     let app = app.layer(Extension(Closing(closed.clone())));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let silent = Arc::new(Silent::default());
     let mut shutdown = pin!(shutdown);
     loop {
         while connections.try_join_next().is_some() {}
         let accepted = async {
-            let slot = slots.clone().acquire_owned().await;
-            (listener.accept().await, slot)
+            let accepted = listener.accept().await;
+            if accepted.is_ok() && slots.available_permits() == 0 {
+                silent.make_room();
+            }
+            (accepted, slots.clone().acquire_owned().await)
         };
         let (accepted, slot) = tokio::select! {
             () = &mut shutdown => break,
@@ -91,6 +98,7 @@ pub async fn serve_behind(
             Err(error) => {
                 // out of file handles, most likely: some connection has to end first
                 tracing::warn!(%error, "cannot accept a connection");
+                silent.make_room();
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -98,21 +106,34 @@ pub async fn serve_behind(
         let _ = stream.set_nodelay(true);
         let (gate, watcher, app) = (gate.clone(), graceful.watcher(), app.clone());
         let mut closed = closed.clone();
+        let visitor = Arc::new(silent.visitor());
         connections.spawn(async move {
-            let stream = tokio::select! {
-                stream = gate.open(stream, from) => stream,
-                // nothing is in flight on it
-                _ = closed.wait_for(|closed| *closed) => None,
-            };
-            if let Some(stream) = stream {
+            let conversation = async {
+                let stream = tokio::select! {
+                    stream = gate.open(stream, from) => stream,
+                    // nothing is in flight on it
+                    _ = closed.wait_for(|closed| *closed) => None,
+                };
+                let Some(stream) = stream else { return };
                 let stream = Patience::new(stream, listening.write_timeout);
-                let service = TowerToHyperService::new(app.layer(Extension(Client(from))));
+                let app = TowerToHyperService::new(app.layer(Extension(Client(from))));
+                let guest = visitor.clone();
+                let service = service_fn(move |request| {
+                    guest.speaks();
+                    app.call(request)
+                });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(listening.header_timeout)
                     .serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%from, %error, "a connection ended early");
+                }
+            };
+            tokio::select! {
+                () = conversation => {}
+                () = visitor.told_to_leave() => {
+                    tracing::debug!(%from, "a silent connection had to make room");
                 }
             }
             drop(slot);

@@ -3,10 +3,12 @@
 //! A connection is one task: bytes in, frames to [`Hl7Inbox`] on a blocking thread, answers out in
 //! order. A peer that sends anything but MLLP is told nothing and disconnected.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pacslab_hl7::mllp::{Decoder, Frame, MllpError, encode};
@@ -15,7 +17,7 @@ use pacslab_model::{Clock, Direction, Emit, Event, Outcome};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::events;
 use crate::hl7::Hl7Inbox;
@@ -25,7 +27,8 @@ use crate::hl7::Hl7Inbox;
 pub struct MllpSettings {
     /// The longest message, in bytes.
     pub max_message: usize,
-    /// More connections than this are closed at once.
+    /// For one connection more than this, the one that has waited longest without a message is
+    /// closed: first of those that never sent any.
     pub max_connections: usize,
     /// A connection is closed when nothing comes for so long, in seconds. 0: never.
     pub idle_seconds: u64,
@@ -48,9 +51,16 @@ pub async fn serve(
     settings: MllpSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(settings.max_connections));
     let (stop, stopped) = watch::channel(false);
-    let door = Arc::new(Door { inbox, settings, stopped });
+    let door = Arc::new(Door {
+        inbox,
+        settings,
+        stopped,
+        waiting: Mutex::default(),
+        turn: AtomicU64::new(0),
+        large: Semaphore::new(LARGE_AT_ONCE),
+        work: Semaphore::new(AT_WORK),
+    });
     let mut connections = tokio::task::JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -60,22 +70,23 @@ pub async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, peer)) => match places.clone().try_acquire_owned() {
-                Ok(place) => {
-                    let door = door.clone();
-                    connections.spawn(async move {
-                        door.connection(stream, peer).await;
-                        drop(place);
-                    });
+            Ok((stream, peer)) => {
+                let most = door.settings.max_connections;
+                while connections.try_join_next().is_some() {}
+                if connections.len() >= most && !door.shed() {
+                    door.tell(peer, &format!("refused: {most} connections are at work already"));
+                    continue;
                 }
-                Err(_) => {
-                    let most = door.settings.max_connections;
-                    door.tell(peer, &format!("refused: {most} connections are open already"));
-                }
-            },
+                let (closing, door) = (Arc::new(Notify::new()), door.clone());
+                // it waits from now on, whenever its task begins
+                let place = enlist(&door, false, &closing);
+                connections
+                    .spawn(async move { door.connection(stream, peer, place, closing).await });
+            }
             Err(error) => {
                 // out of descriptors, for example: others have to end first
                 tracing::warn!(%error, "HL7 door cannot accept");
+                door.shed();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -89,12 +100,58 @@ struct Door {
     inbox: Arc<Hl7Inbox>,
     settings: MllpSettings,
     stopped: watch::Receiver<bool>,
+    /// Connections between two messages, the first to be closed first.
+    waiting: Mutex<BTreeMap<Turn, Arc<Notify>>>,
+    turn: AtomicU64,
+    /// Room for messages of more than [`LARGE`] bytes.
+    large: Semaphore,
+    /// Room for messages that are worked on.
+    work: Semaphore,
+}
+
+/// Whether a connection has sent a message before, and since when it waits.
+type Turn = (bool, u64);
+
+/// Longer messages than this come in a few at a time; the others wait for their turn.
+const LARGE: usize = 64 << 10;
+const LARGE_AT_ONCE: usize = 16;
+
+/// Messages worked on at once: the tree of one takes many times its bytes, and all of them end
+/// in the same database.
+const AT_WORK: usize = 4;
+
+/// A connection's entry among those that wait.
+struct Waiting(Arc<Door>, Turn);
+
+fn enlist(door: &Arc<Door>, spoken: bool, closing: &Arc<Notify>) -> Waiting {
+    let turn = (spoken, door.turn.fetch_add(1, Ordering::Relaxed));
+    let mut waiting = door.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    waiting.insert(turn, closing.clone());
+    Waiting(door.clone(), turn)
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
 }
 
 impl Door {
-    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) {
+    /// Closes the connection that can be missed most, if there is one.
+    fn shed(&self) -> bool {
+        let first = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+        first.map(|(_, closing)| closing.notify_one()).is_some()
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        place: Waiting,
+        closing: Arc<Notify>,
+    ) {
         let _ = stream.set_nodelay(true);
-        match self.talk(&mut stream, peer).await {
+        match self.talk(&mut stream, peer, place, &closing).await {
             Ok(()) => {}
             Err(Ended::Mllp(error)) => self.tell(peer, &format!("closed: {error}")),
             Err(Ended::Hopeless) => self.tell(peer, "closed: what came is no HL7 message"),
@@ -105,21 +162,29 @@ impl Door {
                     &format!("closed: the rest of a message did not come in {limit} s"),
                 );
             }
+            Err(Ended::Shed) => self.tell(peer, "closed: others need its place"),
             // peers come and go as they like
             Err(Ended::Io(error)) => tracing::debug!(%peer, %error, "HL7 connection ended"),
         }
         let _ = stream.shutdown().await;
     }
 
-    async fn talk(&self, stream: &mut TcpStream, peer: SocketAddr) -> Result<(), Ended> {
+    async fn talk(
+        self: &Arc<Self>,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        place: Waiting,
+        closing: &Arc<Notify>,
+    ) -> Result<(), Ended> {
         let mut decoder = Decoder::new(self.settings.max_message);
         let mut buffer = vec![0; 16 * 1024];
         let mut stopped = self.stopped.clone();
         let mut begun: Option<Instant> = None;
+        let (mut spoken, mut large, mut place) = (false, None, Some(place));
         loop {
             for frame in decoder.by_ref() {
                 let frame = frame?;
-                begun = None;
+                (begun, spoken) = (None, true);
                 if !frame.ended {
                     self.cut_off(peer, &frame);
                     continue;
@@ -139,10 +204,21 @@ impl Door {
                 return Ok(());
             }
             let wait = self.patience(decoder.pending() > 0, &mut begun).ok_or(Ended::Late)?;
+            if decoder.pending() <= LARGE {
+                large = None;
+            } else if large.is_none() {
+                let room = tokio::time::timeout(wait, self.large.acquire()).await;
+                large = room.map_err(|_| Ended::Late)?.ok();
+            }
+            if decoder.pending() == 0 && place.is_none() {
+                place = Some(enlist(self, spoken, closing));
+            }
             let read = tokio::select! {
                 read = tokio::time::timeout(wait, stream.read(&mut buffer)) => read,
                 _ = stopped.changed() => continue,
+                () = closing.notified(), if place.is_some() => return Err(Ended::Shed),
             };
+            place = None;
             match read {
                 Err(_) if decoder.pending() > 0 => return Err(Ended::Late),
                 Err(_) => return Ok(()),
@@ -170,6 +246,8 @@ impl Door {
     }
 
     async fn hear(&self, frame: Frame, peer: SocketAddr) -> crate::hl7::Heard {
+        // never closed
+        let _turn = self.work.acquire().await;
         let inbox = self.inbox.clone();
         let heard =
             tokio::task::spawn_blocking(move || inbox.receive(&frame.bytes, &peer.to_string()));
@@ -208,6 +286,7 @@ enum Ended {
     Io(io::Error),
     Hopeless,
     Late,
+    Shed,
 }
 
 impl From<MllpError> for Ended {

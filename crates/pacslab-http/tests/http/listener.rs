@@ -68,6 +68,34 @@ async fn silent_connections_end_and_the_waiting_ones_get_their_turn() {
     assert_eq!(timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap(), 0);
 }
 
+/// Six hundred connections with half a request each kept everybody out for a quarter of a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_makes_room_for_one_that_asks() {
+    let lab = Lab::new();
+    let listening = Listening {
+        connections: 3,
+        header_timeout: Duration::from_secs(600),
+        ..Listening::default()
+    };
+    let running = start(&lab, listening).await;
+    let mut kept = TcpStream::connect(running.address).await.unwrap();
+    ask(&mut kept, "/health").await;
+    read_until(&mut kept, "ok\n").await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(b"GET /health HTTP/1.1\r\nX").await.unwrap();
+        silent.push(stream);
+    }
+    let mut served = TcpStream::connect(running.address).await.unwrap();
+    ask(&mut served, "/health").await;
+    read_until(&mut served, "ok\n").await;
+    ask(&mut kept, "/health").await;
+    read_until(&mut kept, "ok\n").await;
+    assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap_or(0), 0);
+    drop(running.stop);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_nothing_loses_its_place() {
     let lab = Lab::new();

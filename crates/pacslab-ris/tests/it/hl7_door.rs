@@ -217,24 +217,31 @@ async fn what_is_not_mllp_is_told_and_disconnected() {
     door.close().await;
 }
 
+/// Two hundred connections that said nothing kept every order out for an hour.
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_and_places_come_free() {
-    let door = Door::open(MllpSettings { max_connections: 2, ..MllpSettings::default() }).await;
-    let (mut one, two) = (door.client().await, door.client().await);
+async fn for_one_connection_too_many_a_silent_one_is_closed() {
+    let door = Door::open(MllpSettings { max_connections: 3, ..MllpSettings::default() }).await;
+    let mut one = door.client().await;
     assert!(one.send(new_order("A1").as_bytes()).await.is_ok());
-    let mut third = TcpStream::connect(&door.address).await.unwrap();
-    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    let mut silent = TcpStream::connect(&door.address).await.unwrap();
+    let mut half = TcpStream::connect(&door.address).await.unwrap();
+    half.write_all(b"\x0bMSH|").await.unwrap();
+    // the one with half a message has to be read before the next one comes
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut next = door.client().await;
+    assert!(next.send(new_order("A2").as_bytes()).await.is_ok());
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
     let told = event(&door.lab.events, events::HL7_CONNECTION);
-    assert!(told.message.contains("2 connections"), "{}", told.message);
-    drop(two);
-    loop {
-        // until the place is free again
-        let mut next = door.client().await;
-        if next.send(new_order("A2").as_bytes()).await.is_ok() {
-            break;
-        }
-    }
-    drop(one);
+    assert!(told.message.contains("others need its place"), "{}", told.message);
+    // who has spoken is kept before who has not, and who is in the middle of it before both
+    let last = TcpStream::connect(&door.address).await.unwrap();
+    let mut more = door.client().await;
+    assert!(more.send(new_order("A3").as_bytes()).await.is_ok());
+    assert!(next.send(new_order("A4").as_bytes()).await.is_ok());
+    half.write_all(&new_order("A5").as_bytes()[4..]).await.unwrap();
+    half.write_all(b"\x1c\r").await.unwrap();
+    assert_eq!(answers(&mut half, 1).await.len(), 1);
+    drop((one, last));
     door.close().await;
 }
 
