@@ -116,6 +116,8 @@ impl Lab<'_> {
         }
         wine::environment(&mut command, &self.prefix);
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine::program());
+        // it is run now and then: what would make the next build faster is larger than the build
+        command.env("CARGO_INCREMENTAL", "0");
         command.env("PACSLAB_SKIPPED", self.target().join("skipped-tests"));
         run(&mut command)
     }
