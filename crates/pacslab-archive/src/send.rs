@@ -11,7 +11,7 @@ use pacslab_dimse::message::MoveOriginator;
 use pacslab_dimse::pdu::ProposedContext;
 use pacslab_dimse::service::get::{Failed, Object};
 use pacslab_dimse::service::store::StoreRequest;
-use pacslab_dimse::{Association, Remote, Requestor, Status};
+use pacslab_dimse::{Association, Error, Remote, Requestor, Status};
 use pacslab_model::{Direction, Event, Identifiers, Outcome, Uid, uids};
 use pacslab_store::Stored;
 
@@ -149,9 +149,14 @@ impl Delivery {
                 Delivered::Failed { sop_instance, why }
             }
             Err(error) => {
-                // the next one gets an association of its own
+                // the next one gets an association of its own; but who takes or answers nothing
+                // is not waited for with each of the rest again
                 self.association = None;
-                Delivered::Failed { sop_instance, why: error.to_string() }
+                let why = error.to_string();
+                if matches!(error, Error::Stalled { .. } | Error::Timeout { .. }) {
+                    self.batches.front_mut()?.unreachable = Some(why.clone());
+                }
+                Delivered::Failed { sop_instance, why }
             }
         })
     }
