@@ -23,11 +23,11 @@ mod mllp;
 mod order_args;
 mod outbox;
 mod output;
-mod text_file;
 mod random;
 mod reception;
 mod rest;
 mod retrieve;
+mod text_file;
 mod tls;
 
 use std::process::ExitCode;

@@ -110,8 +110,7 @@ fn samples() -> PathBuf {
 /// # Errors
 /// The file cannot be read, or a value in it.
 pub(crate) fn read(path: &Path, timeout: Duration) -> Result<Told> {
-    let text =
-        crate::text_file::read(path).map_err(|error| Failure::file("read", path, &error))?;
+    let text = crate::text_file::read(path).map_err(|error| Failure::file("read", path, &error))?;
     let wrong = |why: String| {
         Failure::usage(format!("{}: {why}", path.display()))
             .hint("docs/cli.md shows a profile with all its keys")
