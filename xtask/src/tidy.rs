@@ -500,6 +500,7 @@ mod tests {
             texts: vec![
                 source("docs/adr/0099-lost.md", concat!("see ", "/", "work/notes")),
                 source("docs/adr/README.md", "nothing"),
+                source("Cargo.lock", "name = \"openssl-sys\"\n"),
             ],
             manifests: vec![Manifest {
                 krate: "pacslab-modality".into(),

@@ -128,7 +128,9 @@ impl From<Error> for Failure {
             Error::NotDicom { speaks, .. } if speaks.contains("TLS") => {
                 failure.hint("add --tls, or +tls to the peer: AET@host:port+tls")
             }
-            Error::Closed { during } if during.contains("A-ASSOCIATE-RQ") => {
+            Error::Closed { during } | Error::Io { during, .. }
+                if during.contains("A-ASSOCIATE-RQ") =>
+            {
                 failure.hint("if the peer speaks TLS on this port, add --tls")
             }
             Error::Timeout { .. } => failure.hint("wait longer with --timeout, e.g. --timeout 2m"),

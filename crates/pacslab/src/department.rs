@@ -108,7 +108,9 @@ impl Department {
 
         // the certificates are looked at before anybody is let in
         let secure = |on, setting| {
-            tls::Door::new(on, setting, &config.tls, sink.clone(), clock.clone()).map(Arc::new)
+            let limit = config.dicom.association_timeout;
+            tls::Door::new(on, setting, &config.tls, limit, sink.clone(), clock.clone())
+                .map(Arc::new)
         };
         let dicom_gate = secure(config.dicom.tls, "dicom.tls")?;
         let http_gate = secure(config.http.tls, "http.tls")?;

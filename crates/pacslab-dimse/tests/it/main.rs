@@ -6,3 +6,4 @@ mod basics;
 mod get;
 mod lab;
 mod queries;
+mod secure;

@@ -24,7 +24,7 @@ use crate::config::{ClientCertificates, Config, Tls};
 use crate::exit::{Failure, Result};
 use crate::logging::Logged;
 
-/// How long a handshake may take.
+/// How long a handshake may take at most.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection that we turned away may stay open.
 const LINGER: Duration = Duration::from_secs(2);
@@ -43,7 +43,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// A door that speaks TLS if `on`; `setting` is what switches it: `dicom.tls`.
+    /// A door that speaks TLS if `on`; `setting` is what switches it: `dicom.tls`. A handshake
+    /// may take no longer than `limit`.
     ///
     /// # Errors
     /// Certificate, key or CA are missing or do not fit; each says which file and what to do.
@@ -51,6 +52,7 @@ impl Door {
         on: bool,
         setting: &'static str,
         tls: &Tls,
+        limit: Duration,
         events: Arc<dyn Emit>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
@@ -60,7 +62,7 @@ impl Door {
         };
         let (cert, ca): (PathBuf, PathBuf) = (tls.cert.clone(), tls.ca.clone());
         let side = Arc::new(Side::Door { cert, ca });
-        Ok(Self { acceptor, side, setting, limit: HANDSHAKE, events, clock })
+        Ok(Self { acceptor, side, setting, limit: limit.min(HANDSHAKE), events, clock })
     }
 
     /// The gate of `pacslab receive`, if it speaks TLS.
@@ -72,7 +74,7 @@ impl Door {
             return Ok(None);
         }
         let (events, clock) = (Arc::new(Logged), Arc::new(SystemClock));
-        let door = Self::new(true, "receiver.tls", &config.tls, events, clock)?;
+        let door = Self::new(true, "receiver.tls", &config.tls, HANDSHAKE, events, clock)?;
         Ok(Some(Arc::new(door)))
     }
 

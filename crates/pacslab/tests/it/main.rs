@@ -26,6 +26,7 @@ mod modality;
 mod move_;
 mod peers_alone;
 mod store;
+mod tls;
 mod troubleshooting;
 mod users;
 mod worklist;

@@ -177,6 +177,19 @@ impl Layer {
                     put(key, if open { "0.0.0.0" } else { "127.0.0.1" }.to_owned());
                 }
             }
+            // names come in the order of the alphabet: what says otherwise comes later
+            How::DicomTls => {
+                let on = switch(value).ok_or_else(|| wrong("true or false"))?;
+                put("dicom.tls", on.to_string());
+                if on {
+                    put("tls.client_certificates", "required".to_owned());
+                }
+            }
+            How::ClientCertificates => {
+                let required = switch(value).ok_or_else(|| wrong("true or false"))?;
+                let word = if required { "required" } else { "none" };
+                put("tls.client_certificates", word.to_owned());
+            }
             How::Users => {
                 let users = value.as_object().ok_or_else(|| wrong("an object"))?;
                 for (index, (user, password)) in users.iter().enumerate() {

@@ -17,6 +17,9 @@ pub(crate) enum How {
     Port(&'static str),
     /// Where the doors listen.
     RemoteAccess,
+    /// DICOM TLS; Orthanc then wants certificates of those who call unless it is told otherwise.
+    DicomTls,
+    ClientCertificates,
     Users,
     Modalities,
     /// An object with names of its own.
@@ -35,6 +38,10 @@ impl Name {
             How::Port(key) => format!("`{key}`; 1 to 65534"),
             How::RemoteAccess => {
                 "`dicom.bind` and `http.bind`: `0.0.0.0` for true, `127.0.0.1` for false".into()
+            }
+            How::DicomTls => "`dicom.tls`, and `tls.client_certificates`: `required`".into(),
+            How::ClientCertificates => {
+                "`tls.client_certificates`: `required` for true, `none` for false".into()
             }
             How::Users => {
                 "`http.users`, as `plain:PASSWORD`; the first is `http.user` and `http.password`, too"
@@ -93,6 +100,11 @@ pub(crate) const NAMES: &[Name] = names! {
     "DicomAlwaysAllowFindWorklist" => How::Switch("dicom.always_allow_find_worklist"),
     "DicomAlwaysAllowGet" => How::Switch("dicom.always_allow_get"),
     "DicomAlwaysAllowMove" => How::Switch("dicom.always_allow_move"),
+    "DicomTlsEnabled" => How::DicomTls,
+    "DicomTlsCertificate" => How::Text("tls.cert"),
+    "DicomTlsPrivateKey" => How::Text("tls.key"),
+    "DicomTlsTrustedCertificates" => How::Text("tls.ca"),
+    "DicomTlsRemoteCertificateRequired" => How::ClientCertificates,
     "DicomScpTimeout" => How::Seconds("dicom.idle_timeout"),
     "MaximumPduLength" => How::Text("dicom.max_pdu"),
     "HttpPort" => How::Port("http.port"),
@@ -109,9 +121,8 @@ pub(crate) const NAMES: &[Name] = names! {
     "DeidentifyLogsDicomVersion" "DicomAssociationCloseDelay" "DicomCheckModalityHost"
     "DicomDefaultRetrieveMethod" "DicomEchoChecksFind" "DicomLossyTranscodingQuality"
     "DicomModalitiesInDatabase" "DicomScuPreferredTransferSyntax" "DicomScuTimeout"
-    "DicomServerEnabled" "DicomThreadsCount" "DicomTlsCertificate" "DicomTlsCiphersAccepted"
-    "DicomTlsEnabled" "DicomTlsMinimumProtocolVersion" "DicomTlsPrivateKey"
-    "DicomTlsRemoteCertificateRequired" "DicomTlsTrustedCertificates" "Dictionary"
+    "DicomServerEnabled" "DicomThreadsCount" "DicomTlsCiphersAccepted"
+    "DicomTlsMinimumProtocolVersion" "Dictionary"
     "ExecuteLuaEnabled" "ExternalDictionaries" "ExtraMainDicomTags" "H265TransferSyntaxAccepted"
     "HttpBindAddresses" "HttpCompressionEnabled" "HttpDescribeErrors" "HttpProxy"
     "HttpRequestTimeout" "HttpServerEnabled" "HttpThreadsCount" "HttpTimeout" "HttpVerbose"

@@ -128,3 +128,17 @@ fn names_and_keys_fit() {
         }
     }
 }
+
+/// Orthanc wants certificates of those who call unless it is told otherwise.
+#[test]
+fn dicom_tls_is_not_weaker_than_it_was() {
+    let asked = |more: &str| {
+        let document =
+            format!(r#"{{"DicomTlsEnabled": true, "DicomTlsCertificate": "c.pem"{more}}}"#);
+        let layer = from_variables(&[("ORTHANC_JSON", &document)]).unwrap();
+        let entry = layer.entries.iter().rfind(|e| e.key == "tls.client_certificates");
+        (layer.entries.iter().any(|e| e.key == "tls.cert"), entry.unwrap().text.clone())
+    };
+    assert_eq!(asked(""), (true, "required".to_owned()));
+    assert_eq!(asked(r#", "DicomTlsRemoteCertificateRequired": false"#), (true, "none".to_owned()));
+}

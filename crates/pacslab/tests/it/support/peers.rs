@@ -74,7 +74,14 @@ pub(crate) fn command(name: &str) -> Command {
 /// Runs a script of `tools/interop` with the Python clients.
 #[track_caller]
 pub(crate) fn python_script(name: &str, args: &[&str]) -> Finished {
-    process::run(Command::new(python()).arg("-B").arg(super::script(name)).args(args))
+    process::run(&mut python_command(name, args))
+}
+
+/// The same, to be started beside the test.
+pub(crate) fn python_command(name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(python());
+    command.arg("-B").arg(super::script(name)).args(args);
+    command
 }
 
 fn python() -> PathBuf {
