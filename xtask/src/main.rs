@@ -1,7 +1,9 @@
 //! `cargo xtask`: the project's chores, without a shell and without dependencies.
 
 mod containers;
+mod links;
 mod peers;
+mod picture;
 mod steps;
 mod tidy;
 mod windows;
@@ -24,6 +26,7 @@ cargo xtask <chore>
   containers [-- PROGRAM]
             check compose files and Dockerfile; on Linux as root also build the image
             and run it, with PROGRAM or what cargo builds. Needs no container engine
+  picture   play the demo and draw what it prints: docs/demo.svg, README.md
   help      this text
 
 With CI=true a missing peer is a failure; elsewhere the tests that need it are
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["containers"] => containers::containers(&root, filter.first().map(String::as_str)),
         ["windows"] => windows::windows(&root, &filter),
         ["tidy"] => tidy_up(&root),
+        ["picture"] => picture::picture(&root),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

@@ -4,8 +4,11 @@
 //! A check reads text, not syntax trees: it may be a little coarse, as long as it is fast and
 //! its message says what to do.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use crate::links::{self, Page};
 
 /// Who may use whom. A new edge here needs an ADR: the graph is what keeps a rebuild short and
 /// the doors ignorant of each other (`modality` never links `archive`, `archive` never links
@@ -87,6 +90,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("files stay short", short_files),
     ("TLS is rustls with ring", no_other_tls),
     ("every ADR is in the index", adrs_indexed),
+    ("links of documents lead somewhere", links_lead_somewhere),
     ("nothing names a path of somebody's machine", no_machine_paths),
 ];
 
@@ -264,6 +268,17 @@ fn adrs_indexed(repository: &Repository) -> Vec<String> {
         .collect()
 }
 
+fn links_lead_somewhere(repository: &Repository) -> Vec<String> {
+    // the template links to what a new record will be called
+    let documents = repository
+        .texts
+        .iter()
+        .filter(|text| text.path.ends_with(".md") && !text.path.ends_with("000-template.md"));
+    let pages: Vec<Page<'_>> =
+        documents.map(|text| Page { path: &text.path, text: &text.text }).collect();
+    links::dead(&pages, &repository.paths)
+}
+
 fn no_machine_paths(repository: &Repository) -> Vec<String> {
     // written so that this file does not contain what it looks for
     let folders = [concat!("/", "work/"), concat!("/", "root/"), concat!("/", "home/")];
@@ -296,6 +311,8 @@ struct Repository {
     /// Documents, scripts and settings.
     texts: Vec<Text>,
     manifests: Vec<Manifest>,
+    /// All files and folders, whatever is in them.
+    paths: BTreeSet<String>,
 }
 
 struct Text {
@@ -312,7 +329,12 @@ struct Manifest {
 
 impl Repository {
     fn read(root: &Path) -> Self {
-        let mut repository = Self { sources: Vec::new(), texts: Vec::new(), manifests: Vec::new() };
+        let mut repository = Self {
+            sources: Vec::new(),
+            texts: Vec::new(),
+            manifests: Vec::new(),
+            paths: BTreeSet::new(),
+        };
         repository.walk(root, root);
         repository.sources.sort_by(|a, b| a.path.cmp(&b.path));
         repository.texts.sort_by(|a, b| a.path.cmp(&b.path));
@@ -330,6 +352,10 @@ impl Repository {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+            let from_root = parts.join("/");
+            self.paths.insert(from_root.clone());
             if path.is_dir() {
                 let made = [".git", ".peers", "node_modules", "__pycache__"];
                 let made_here = folder == root
@@ -347,9 +373,7 @@ impl Repository {
                 continue;
             }
             let Ok(text) = fs::read_to_string(&path) else { continue };
-            let relative = path.strip_prefix(root).unwrap_or(&path);
-            let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-            let text = Text { path: parts.join("/"), text };
+            let text = Text { path: from_root, text };
             if extension == "rs" { self.sources.push(text) } else { self.texts.push(text) }
         }
     }
@@ -476,6 +500,11 @@ mod tests {
     }
 
     #[test]
+    fn links_are_alive() {
+        assert_none(&links_lead_somewhere(&repository()));
+    }
+
+    #[test]
     fn no_machine_is_named() {
         assert_none(&no_machine_paths(&repository()));
     }
@@ -499,9 +528,10 @@ mod tests {
             )],
             texts: vec![
                 source("docs/adr/0099-lost.md", concat!("see ", "/", "work/notes")),
-                source("docs/adr/README.md", "nothing"),
+                source("docs/adr/README.md", "[nothing](nowhere.md)"),
                 source("Cargo.lock", "name = \"openssl-sys\"\n"),
             ],
+            paths: BTreeSet::new(),
             manifests: vec![Manifest {
                 krate: "pacslab-modality".into(),
                 uses: vec!["pacslab-archive".into(), "dicom-object".into()],

@@ -32,9 +32,10 @@ pub(super) async fn events(State(door): At) -> Result {
 pub(super) async fn worklist_html(door: &Arc<Door>) -> Result<String> {
     let entries = crate::worklist::entries(door).await?;
     if entries.is_empty() {
+        let to = usual(" --to localhost:", door.site.mllp_port.unwrap_or(0), 2575);
         return Ok(empty(
-            "Nothing is scheduled.",
-            &[("Send an order, and it appears here by itself:", "pacslab hl7 send")],
+            "Nothing is scheduled. Send an order, and it appears here by itself:",
+            &[format!("pacslab hl7 send{to}")],
         ));
     }
     let mut rows = String::new();
@@ -68,12 +69,11 @@ pub(super) async fn studies_html(door: &Arc<Door>) -> Result<String> {
     let query = Query { limit: Some(MOST), ..Query::new(Level::Study) };
     let studies = door.archive.find(query).await?;
     if studies.is_empty() {
+        let port = usual(" --port ", door.site.dicom_port, 4242);
         return Ok(empty(
-            "No images yet.",
-            &[
-                ("Let the scanner do what is scheduled:", "pacslab acquire"),
-                ("Then send what it made, or any files of your own:", "pacslab send data/samples"),
-            ],
+            "No images yet. Let the scanner do what is scheduled, then send what it made, or any \
+             files of your own:",
+            &[format!("pacslab acquire{port}"), format!("pacslab send data/samples{port}")],
         ));
     }
     let total = door.archive.counts().await?.studies as usize;
@@ -174,12 +174,16 @@ pub(super) async fn events_html(door: &Arc<Door>) -> Result<String> {
         let _ = write!(
             text,
             "<li class=\"{mark}\"><time datetime=\"{}\">{}</time> <span class=\"kind\">{}</span> \
-             <span>{}</span></li>",
+             <span>{}",
             event.at.rfc3339(),
             time(&event.at.tm()),
             escape(&event.kind),
             escape(&event.message),
         );
+        for (_, why) in event.fields.iter().filter(|(name, _)| name == "because") {
+            let _ = write!(text, "<small class=\"why\">{}</small>", escape(why));
+        }
+        text.push_str("</span></li>");
     }
     text.push_str("</ol>");
     Ok(text)
@@ -198,14 +202,19 @@ fn table(caption: &str, head: &[&str], rows: &str, total: usize) -> String {
     text
 }
 
-/// What to do so that something appears here.
-fn empty(what: &str, steps: &[(&str, &str)]) -> String {
-    let mut text = format!("<p class=\"empty\">{what}");
-    for (step, command) in steps {
-        let _ = write!(text, " {step} <code>{command}</code>");
+/// What to type so that something appears here.
+fn empty(what: &str, commands: &[String]) -> String {
+    let mut text = format!("<div class=\"empty\"><p>{what}</p>");
+    for command in commands {
+        let _ = write!(text, "<p><code>{}</code></p>", escape(command));
     }
-    text.push_str("</p>");
+    text.push_str("</div>");
     text
+}
+
+/// What a command needs when a door is not where commands look for it.
+fn usual(option: &str, port: u16, usual: u16) -> String {
+    if port == usual || port == 0 { String::new() } else { format!("{option}{port}") }
 }
 
 fn patient(person: &str, id: &str) -> String {
@@ -269,6 +278,14 @@ fn time(tm: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_name_the_port_where_it_is_another() {
+        assert_eq!(usual(" --port ", 4242, 4242), "");
+        assert_eq!(usual(" --port ", 40213, 4242), " --port 40213");
+        let text = empty("Nothing.", &["pacslab hl7 send".to_owned()]);
+        assert!(text.contains("<code>pacslab hl7 send</code>"), "{text}");
+    }
 
     #[test]
     fn values_for_people() {

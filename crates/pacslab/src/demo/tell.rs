@@ -92,9 +92,9 @@ impl Tour<'_> {
         let Self { page, login, pacs, site, accession } = self;
         let us = program();
         let lines = [
-            (format!("watch --accession {accession}{site}"), "the story of the order"),
+            (format!("watch --last 50{site}"), "every message of it, and those to come"),
             (format!("worklist find -v{pacs}"), "what the scanner asked and was told"),
-            (format!("find --level series{pacs}"), "what the PACS holds"),
+            (format!("find --accession {accession}{pacs}"), "what the PACS holds of it"),
         ];
         let widest = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
         let mut text = format!(

@@ -73,6 +73,8 @@ async function openSeries(button, stay) {
   view.places = places;
   const slider = at('slice');
   slider.max = String(Math.max(1, places.length));
+  // one picture: nothing to slide through
+  slider.parentElement.hidden = places.length < 2;
   at('stage').hidden = places.length === 0;
   show(stay ? view.at : Math.floor(places.length / 2));
 }
