@@ -140,6 +140,27 @@ impl Contexts {
         &self.accepted
     }
 
+    /// What was refused and why, for people: the first few by name. `None` when nothing was.
+    pub(crate) fn refused_in_words(&self) -> Option<String> {
+        const NAMED: usize = 3;
+        let mut named: Vec<String> = Vec::new();
+        let mut others = 0;
+        let unanswered = self.unanswered.iter().map(|class| (class, "not answered".to_owned()));
+        let refused = self.refused.iter().map(|(class, why)| (class, why.to_string()));
+        for (class, why) in refused.chain(unanswered) {
+            let one = format!("{}: {why}", crate::error::named(class));
+            match named.contains(&one) {
+                true => {}
+                false if named.len() < NAMED => named.push(one),
+                false => others += 1,
+            }
+        }
+        if others > 0 {
+            named.push(format!("and {others} more"));
+        }
+        (!named.is_empty()).then(|| named.join("; "))
+    }
+
     pub(crate) fn by_id(&self, id: u8) -> Option<&Arc<Context>> {
         self.accepted.iter().find(|context| context.id == id)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pacslab_model::{Clock, Direction, Emit, Event, Identifiers, Outcome};
 
 use crate::association::AssociationInfo;
+use crate::context::Contexts;
 use crate::fsm::Role;
 use crate::message::Field;
 use crate::status::{Category, Status, StatusReply};
@@ -115,9 +116,11 @@ impl Journal {
         clock: Arc<dyn Clock>,
         info: Arc<AssociationInfo>,
         begun: Instant,
-        contexts: usize,
+        agreed: &Contexts,
         proposed: usize,
     ) -> Self {
+        let contexts = agreed.accepted().len();
+        let refused = agreed.refused_in_words();
         let journal = Self {
             emit,
             clock,
@@ -137,6 +140,10 @@ impl Journal {
                 "{} accepted the association of {}: {contexts} of {proposed} presentation contexts",
                 info.called, info.calling
             ),
+        };
+        let message = match &refused {
+            Some(refused) => format!("{message}; refused: {refused}"),
+            None => message,
         };
         let mut event = journal
             .event(kinds::ASSOCIATED, message)

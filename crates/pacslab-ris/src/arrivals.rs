@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use pacslab_model::order::StepStatus;
-use pacslab_model::{Event, Outcome};
+use pacslab_model::{Event, Identifiers, Outcome};
 use pacslab_store::{Arrival, Index, OrderFilter, OrderRecord, StepChange, StoreError};
 
 use crate::events;
@@ -42,29 +42,32 @@ impl Ris {
         let batch = images.arrivals_after(cursor, BATCH)?;
         let Some(last) = batch.last() else { return Ok(0) };
         let mut seen = HashSet::new();
+        let mut strangers = Vec::new();
         for arrival in &batch {
-            if seen.insert((&arrival.study_uid, &arrival.calling_ae)) {
-                self.arrived(arrival)?;
+            if seen.insert((&arrival.study_uid, &arrival.calling_ae)) && !self.arrived(arrival)? {
+                strangers.push(arrival);
             }
         }
+        self.tell_strangers(&strangers)?;
         self.desk.set_cursor(CURSOR, last.number)?;
         Ok(batch.len())
     }
 
-    fn arrived(&self, arrival: &Arrival) -> Result<(), RefusedOrder> {
+    /// Answers whether there is an order for it.
+    fn arrived(&self, arrival: &Arrival) -> Result<bool, RefusedOrder> {
         if !self.settings.images_start_steps {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(record) = self.ordered(arrival)? else { return Ok(()) };
+        let Some(record) = self.ordered(arrival)? else { return Ok(false) };
         let order = &record.order;
         // of several waiting steps it is the sender's own, else the first
         let waiting = || order.steps.iter().filter(|step| step.status.on_worklist());
         let own = waiting().find(|step| step.station.as_str() == arrival.calling_ae);
         let others = || order.steps.iter().any(|step| step.status == StepStatus::Started);
         let Some(step) = own.or_else(|| if others() { None } else { waiting().next() }) else {
-            return Ok(());
+            return Ok(true);
         };
-        let Ok(next) = machine::step(step.status, StepEvent::Images) else { return Ok(()) };
+        let Ok(next) = machine::step(step.status, StepEvent::Images) else { return Ok(true) };
         let now = self.clock.now();
         let change = self.desk.set_step(&order.accession, &step.id, step.status, next, now)?;
         // anything else: somebody moved it meanwhile, and images do not contradict
@@ -72,7 +75,7 @@ impl Ris {
             let text = format!(
                 "images of {} came from {}: step {} is {}",
                 order.accession,
-                if arrival.calling_ae.is_empty() { "a peer" } else { &arrival.calling_ae },
+                sender(arrival),
                 step.id,
                 next.as_str()
             );
@@ -80,6 +83,53 @@ impl Ris {
             self.emit.emit(event.ids(identifiers(&record.order)));
             self.publish(record.order)?;
         }
+        Ok(true)
+    }
+
+    /// Images without an order stay where they are; who looks for them has to be told. One event
+    /// for a batch: a PACS without a RIS takes thousands of such studies in a second. But each
+    /// study that has the accession number of another patient's order is told by itself.
+    fn tell_strangers(&self, strangers: &[&Arrival]) -> Result<(), StoreError> {
+        let mut unknown = Vec::new();
+        for arrival in strangers {
+            let record = match arrival.accession.is_empty() {
+                true => None,
+                false => self.desk.order(&arrival.accession)?,
+            };
+            let Some(record) = record else {
+                unknown.push(arrival);
+                continue;
+            };
+            let text = format!(
+                "images of patient '{}' came from {} with accession number {}, which was ordered \
+                 for patient '{}': the order stays open; correct one of the two",
+                arrival.patient_id,
+                sender(arrival),
+                arrival.accession,
+                record.order.patient.id.id
+            );
+            let event = Event::new(self.clock.now(), events::UNMATCHED, text);
+            self.emit.emit(event.outcome(Outcome::Warning).ids(identifiers(&record.order)));
+        }
+        let Some(first) = unknown.first() else { return Ok(()) };
+        let others = match unknown.iter().map(|a| &a.study_uid).collect::<HashSet<_>>().len() {
+            1 => String::new(),
+            studies => format!(", and those of {} more studies", studies - 1),
+        };
+        let text = format!(
+            "no order fits the images of study {} (accession number '{}', patient '{}', from \
+             {}){others}",
+            first.study_uid,
+            first.accession,
+            first.patient_id,
+            sender(first)
+        );
+        self.emit.emit(Event::new(self.clock.now(), events::UNMATCHED, text).ids(Identifiers {
+            accession: first.accession.clone(),
+            study_uid: first.study_uid.to_string(),
+            patient_id: first.patient_id.clone(),
+            ..Identifiers::default()
+        }));
         Ok(())
     }
 
@@ -96,4 +146,8 @@ impl Ris {
         let record = self.desk.order(&arrival.accession)?;
         Ok(record.filter(|record| record.order.patient.id.id == arrival.patient_id))
     }
+}
+
+fn sender(arrival: &Arrival) -> &str {
+    if arrival.calling_ae.is_empty() { "a peer" } else { &arrival.calling_ae }
 }

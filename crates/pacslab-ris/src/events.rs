@@ -12,6 +12,8 @@ pub const WORKLIST_REMOVED: &str = "worklist.removed";
 pub const ORDER: &str = "ris.order";
 /// The first images of an order came.
 pub const IMAGES: &str = "ris.images";
+/// Images came that fit no order, or the order of another patient.
+pub const UNMATCHED: &str = "ris.unmatched";
 /// An HL7 message was received and answered.
 pub const HL7_IN: &str = "hl7.in";
 /// An HL7 message was sent and answered.

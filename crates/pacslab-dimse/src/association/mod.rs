@@ -169,7 +169,7 @@ impl Association {
             telling.clock,
             info.clone(),
             telling.begun,
-            contexts.accepted().len(),
+            &contexts,
             rq.contexts.len(),
         );
         Self {

@@ -101,6 +101,10 @@ async fn what_was_not_agreed_on_is_named() {
     let association = lab.connect(proposal).await.unwrap();
     let refused = association.context_for("1.2.840.10008.5.1.1.1", None).unwrap_err();
     assert!(refused.to_string().ends_with("abstract syntax not supported"), "{refused}");
+    // who looks at the acceptor's log sees it, too: a count alone left people guessing
+    let told = lab.event("dimse.associated").await.message;
+    let (_, reasons) = told.split_once("; refused: ").unwrap();
+    assert!(reasons.contains("(1.2.840.10008.5.1.1.1): abstract syntax not supported"), "{told}");
     let other = association.context_for(CT, Some(JPEG)).unwrap_err();
     assert!(other.to_string().contains("CT Image Storage"), "{other}");
     assert!(other.to_string().contains("JPEG Baseline"), "{other}");

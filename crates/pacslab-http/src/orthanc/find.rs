@@ -163,8 +163,10 @@ pub(crate) async fn lookup(State(door): At, body: Body) -> Result {
     let mut found = Vec::new();
     for (level, tag, vr) in places {
         let key = Key { tag, vr, test: Test::Value(word.to_owned()) };
-        for row in search(&door, level, vec![key], false).await? {
-            let id = ids::of(&row, level);
+        let same = |row: &Row| row.str(tag).to_lowercase() == word.to_lowercase();
+        // a search takes `*` and `?` for patterns; here they are letters, as in Orthanc
+        for row in search(&door, level, vec![key], false).await?.iter().filter(|row| same(row)) {
+            let id = ids::of(row, level);
             found.push(json!({
                 "Path": format!("/{}/{id}", plural(level)),
                 "ID": id,

@@ -169,6 +169,8 @@ async fn find_and_lookup() {
     let found = lab.post("/tools/lookup", "1.2.1.2").await.ok().json();
     assert_eq!(found[0]["Type"], "Instance");
     assert_eq!(lab.post("/tools/lookup", "acc1001").await.json()[0]["Type"], "Study");
+    // `*` is a letter here, as in Orthanc: once this found every patient
+    assert_eq!(lab.post("/tools/lookup", "p123*").await.ok().json(), json!([]));
     assert_eq!(lab.post("/tools/lookup", "nothing").await.ok().json(), json!([]));
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use pacslab_model::matching::Rules;
 use pacslab_model::order::{OrderControl, StepStatus};
-use pacslab_model::{AeTitle, Moment, Uid, tags};
+use pacslab_model::{AeTitle, Moment, Outcome, Uid, tags};
 use pacslab_ris::{Done, Images, RefusedOrder, RisSettings, events};
 use pacslab_store::{Arrival, Expect, StoreError};
 
@@ -263,6 +263,30 @@ fn images_start_the_step_of_the_scanner_that_sent_them() {
     assert_eq!(statuses(), [StepStatus::Started, StepStatus::Started]);
     // still offered, as a server that only knows files does
     assert_eq!(found(lab.ris.worklist(), &accession("A1")).len(), 2);
+}
+
+#[test]
+fn images_that_fit_no_order_are_told() {
+    let lab = Lab::new();
+    let mut others = order("A1");
+    others.patient.id.id = "P9".to_owned();
+    lab.apply(OrderControl::New, &others).unwrap();
+    let mut images = Arrived::default();
+    for study in ["9.1", "9.1", "9.2", "9.3"] {
+        images.add("", &Uid::new(study), "CT1");
+    }
+    lab.ris.arrivals(&images).unwrap();
+    let told = event(&lab.events, events::UNMATCHED);
+    assert!(told.message.contains("study 9.1") && told.message.contains("2 more studies"));
+    // the number is right and the patient is not: it says which two patients those are
+    images.add("A1", &Uid::new("9.4"), "CT1");
+    lab.ris.arrivals(&images).unwrap();
+    let warned = event(&lab.events, events::UNMATCHED);
+    assert_eq!(warned.outcome, Outcome::Warning);
+    for word in ["'P12345'", "'P9'", "A1"] {
+        assert!(warned.message.contains(word), "{}", warned.message);
+    }
+    assert_eq!(lab.desk.order("A1").unwrap().unwrap().order.steps[0].status, StepStatus::Scheduled);
 }
 
 #[test]
