@@ -81,6 +81,12 @@ impl super::Run for Args {
             Some(path) => Some(self.told(path, &mut config, base)?),
             None => None,
         };
+        if self.browser && !self.ephemeral && open_already(&config).await {
+            let page = format!("{}://localhost:{}", scheme(&config), config.http.port);
+            context.out.say(format!("PACS Lab is open already: {page}"));
+            crate::browser::show(&page, context.out);
+            return Ok(Exit::Done);
+        }
         let receiver = Receiver::start(&config).await?;
         let house = match &told {
             Some(told) => House::somebodys(told, &config).await,
@@ -195,6 +201,18 @@ impl Args {
         context.out.say("stopping: what is in flight is finished first");
         Ok(())
     }
+}
+
+/// Whether a PACS Lab answers where ours would: a second double-click is to show the page of the
+/// first, not to complain about its ports.
+async fn open_already(config: &Config) -> bool {
+    const SOON: Duration = Duration::from_secs(2);
+    let login = format!("{}:{}", config.http.user, config.http.password.reveal());
+    let url = format!("{}://{}:{}", scheme(config), reachable(config.http.bind), config.http.port);
+    let Ok(server) = Server::new(&url, Some(&login), SOON) else { return false };
+    let system = server.trusting(Files::of(&config.tls)).get("/system", "application/json").await;
+    let told = system.ok().and_then(|body| serde_json::from_slice::<serde_json::Value>(&body).ok());
+    told.is_some_and(|system| system.get("PacsLabVersion").is_some())
 }
 
 /// Who plays: everybody is in the profile, and some of them live here.

@@ -67,6 +67,33 @@ fn a_busy_port_is_named_with_the_way_out() {
     assert!(refused.stderr.contains("--dicom-port"), "{refused}");
 }
 
+/// A second double-click once ended with a busy port, and the page of the first stayed unseen.
+#[cfg(target_os = "linux")]
+#[test]
+fn opened_a_second_time_it_shows_the_page_that_is_there() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (browser, asked) = (folder.path().join("xdg-open"), folder.path().join("asked"));
+    let script = format!(
+        "#!/bin/sh\nprintf %s \"$1\" >'{0}.part' && mv '{0}.part' '{0}'\n",
+        asked.display()
+    );
+    std::fs::write(&browser, script).unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let port = lab.http.to_string();
+    let mut command = pacslab();
+    command.args(["demo", "--browser", "--http-port", &port]).env("PATH", path);
+    command.current_dir(folder.path());
+    let page = format!("http://localhost:{port}");
+    let opened = process::run(&mut command).success();
+    assert!(opened.stdout.contains(&format!("open already: {page}")), "{opened}");
+    let asked = wait::until("the browser is asked", || std::fs::read_to_string(&asked).ok());
+    assert_eq!(asked, page);
+    assert!(!folder.path().join("data").exists(), "nothing was begun beside it");
+}
+
 /// The same steps with other people, played against `serve` in a second process: nothing in
 /// them is wired to the demo's names.
 #[test]
