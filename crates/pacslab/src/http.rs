@@ -229,7 +229,8 @@ impl Server {
                 length = Length::Known(count);
             }
         }
-        Ok((Head { status, reason }, Body { reader, length }))
+        let login = self.authorization.is_some();
+        Ok((Head { status, reason, login }, Body { reader, length }))
     }
 
     fn silent(&self, path: &str) -> Failure {
@@ -261,6 +262,8 @@ impl<'a> Request<'a> {
 struct Head {
     status: u16,
     reason: String,
+    /// The request had one.
+    login: bool,
 }
 
 impl Head {
@@ -273,9 +276,13 @@ impl Head {
     }
 
     fn check_named(&self, url: &str, path: &str, body: &[u8]) -> Result<()> {
-        let Self { status, reason } = self;
+        let Self { status, reason, login } = self;
         match status {
             200..=299 => Ok(()),
+            401 if *login => {
+                Err(Failure::failed(format!("{url} does not accept the login for {path}"))
+                    .hint("check name and password of --login NAME:PASSWORD"))
+            }
             401 => Err(Failure::failed(format!("{url} wants a login for {path}"))
                 .hint("give one with --login NAME:PASSWORD")),
             _ => {

@@ -76,8 +76,13 @@ impl Door {
                     Some(program) => format!("{program} has it"),
                     None => format!("most likely {usual} has it"),
                 };
-                Failure::network(format!("{name} port {port} on {bind} is busy: {owner}"))
-                    .hint(format!("stop it, {change}, or take free ports with --ephemeral"))
+                Failure::network(format!("{name} port {port} on {bind} is busy: {owner}")).hint(
+                    match *flag {
+                        // `receive` has one port, and 0 is any free one
+                        "--port" => format!("stop it, or {change}; 0 is any free one"),
+                        _ => format!("stop it, {change}, or take free ports with --ephemeral"),
+                    },
+                )
             }
             ErrorKind::PermissionDenied => {
                 let why = match cfg!(windows) {

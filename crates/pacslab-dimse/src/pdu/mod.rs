@@ -326,7 +326,7 @@ impl fmt::Display for Abort {
 /// Why bytes are no PDU, or values do not fit into one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PduError {
-    #[error("0x{0:02x} is no PDU type (01 to 07)")]
+    #[error("0x{0:02x} is not a PDU type (those are 01 to 07)")]
     UnknownType(u8),
     #[error("{} of {length} bytes; the limit is {limit}", kind::name(*.kind))]
     TooLong { kind: u8, length: u32, limit: u32 },

@@ -81,7 +81,7 @@ pub async fn scp(
     };
     association.queue_response(context, request.response(reply.clone()), None);
     association.flush().await?;
-    let summary = format!("{}: {matches} matches", named(request.operation.sop_class()));
+    let summary = format!("{}: {}", named(request.operation.sop_class()), in_words(matches));
     let mut told = Told::new(Field::Find, summary, &reply, begun.elapsed());
     told.ids = ids;
     told.fields.push(("matches", matches.to_string()));
@@ -199,8 +199,8 @@ impl FindAnswers<'_> {
             self.matches += 1;
             return Ok(Some((response.reply.status, dataset.unwrap_or_default())));
         }
-        let summary =
-            format!("{}: {} matches", named(&self.exchange.context.abstract_syntax), self.matches);
+        let sop_class = &self.exchange.context.abstract_syntax;
+        let summary = format!("{}: {}", named(sop_class), in_words(self.matches));
         let told = Told::new(Field::Find, summary, &response.reply, self.begun.elapsed());
         self.exchange.association.tell(told);
         self.reply = Some(response.reply);
@@ -216,4 +216,8 @@ impl FindAnswers<'_> {
     pub fn reply(&self) -> Option<&StatusReply> {
         self.reply.as_ref()
     }
+}
+
+fn in_words(matches: usize) -> String {
+    if matches == 1 { "1 match".to_owned() } else { format!("{matches} matches") }
 }

@@ -387,7 +387,7 @@ async fn hostile_answers_are_errors() {
     us.timeouts = hasty();
     for (answer, told) in [
         (vec![], "nothing came for 200 ms while waiting for the response to C-ECHO"),
-        (b"HTTP/1.1 400 Bad Request".to_vec(), "0x48 is no PDU type"),
+        (b"HTTP/1.1 400 Bad Request".to_vec(), "0x48 is not a PDU type"),
         (vec![4, 0, 0xFF, 0xFF, 0xFF, 0xFF], "P-DATA-TF of 4294967295 bytes"),
         (data(1, true, true, &echo_command()), "a C-ECHO request"),
         (bytes(Pdu::ReleaseRq), "an A-RELEASE-RQ"),

@@ -17,13 +17,13 @@ use tokio::io::{AsyncSeekExt, BufReader};
 use crate::client::{PeerArgs, Target};
 use crate::cmd::{Context, Example, help};
 use crate::exit::{Exit, Failure, Result};
-use crate::outbox::{Item, Outbox, is_plain};
+use crate::outbox::{Item, Outbox, Skipped, is_plain};
 
 /// Send files to a PACS (C-STORE)
 #[derive(Debug, clap::Args)]
 #[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
 pub(crate) struct Args {
-    /// Files and folders; folders are searched, files that are no DICOM are named and left out
+    /// Files and folders; folders are searched, and what is no DICOM in them is counted and left out
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -44,9 +44,7 @@ impl crate::cmd::Run for Args {
         let config = context.client()?;
         let target = self.peer.resolve(&config)?;
         let outbox = Outbox::collect(&self.paths);
-        for skipped in &outbox.skipped {
-            context.out.warning(&format!("skipped {}: {}", skipped.path.display(), skipped.why));
-        }
+        tell_skipped(context, &outbox.skipped);
         if outbox.items.is_empty() {
             return Err(Failure::failed("there is no DICOM file to send")
                 .hint("`pacslab acquire` makes some in data/samples"));
@@ -56,6 +54,23 @@ impl crate::cmd::Run for Args {
             sending.association(&contexts, &items).await?;
         }
         sending.tell(&outbox)
+    }
+}
+
+/// What was meant to be sent is named; of what else lay in the folders so many are told.
+fn tell_skipped(context: &Context<'_>, skipped: &[Skipped]) {
+    let (meant, others): (Vec<_>, Vec<_>) = skipped.iter().partition(|skipped| skipped.meant);
+    for Skipped { path, why, .. } in meant {
+        context.out.warning(&format!("skipped {}: {why}", path.display()));
+    }
+    match others.as_slice() {
+        [] => {}
+        [one] => context.out.remark(&format!("left out {}: {}", one.path.display(), one.why)),
+        [first, ..] => context.out.remark(&format!(
+            "left out {} files that are no DICOM, the first is {}",
+            others.len(),
+            first.path.display()
+        )),
     }
 }
 

@@ -431,6 +431,7 @@ fn the_commands_work(door: Door, folder: &Path) {
     let stranger = ["--login", "orthanc:wrong"];
     let url = format!("http://127.0.0.1:{}", door.0);
     let refused = cli(&[&["modality", "list", "--url", &url], &stranger[..]].concat()).failure();
+    assert!(refused.stderr.contains("does not accept the login"), "{refused}");
     assert!(refused.stderr.contains("--login"), "{refused}");
 }
 
