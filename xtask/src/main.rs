@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's chores, without a shell and without dependencies.
 
 mod containers;
+mod fuzz;
 mod links;
 mod peers;
 mod picture;
@@ -26,6 +27,9 @@ cargo xtask <chore>
   containers [-- PROGRAM]
             check compose files and Dockerfile; on Linux as root also build the image
             and run it, with PROGRAM or what cargo builds. Needs no container engine
+  fuzz [TARGET] [SECONDS]
+            cargo-fuzz (nightly) with one target, or with each in turn; 60 seconds each.
+            Names what is missing. What it finds is in fuzz/artifacts
   picture   play the demo and draw what it prints: docs/demo.svg, README.md
   help      this text
 
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         ["containers"] => containers::containers(&root, filter.first().map(String::as_str)),
         ["windows"] => windows::windows(&root, &filter),
         ["tidy"] => tidy_up(&root),
+        ["fuzz", rest @ ..] => fuzz::fuzz(&root, rest),
         ["picture"] => picture::picture(&root),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -33,6 +33,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "archive", "scp", "http",
         ],
     ),
+    // no part of the program: what its tests and cargo-fuzz assert of each parser (ADR 0008)
+    ("pacslab-fuzz", &["model", "dicom", "dimse", "hl7", "ris", "http"]),
 ];
 
 /// dicom-rs stays behind these (ADR 0001).

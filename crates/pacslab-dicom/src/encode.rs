@@ -6,11 +6,14 @@ use pacslab_model::{Tag, Vr, tags};
 
 use crate::charset::{Charset, UTF8};
 use crate::dataset::{Dataset, Element, Value};
+use crate::dict;
 use crate::parse::swap_bytes;
 use crate::syntax::TransferSyntax;
 use crate::wire::{Encoding, UNDEFINED};
 
-/// Encodes a data set (without file meta), sequences and items with defined lengths.
+/// Encodes a data set (without file meta), sequences and items with defined lengths. In Implicit VR
+/// a sequence that the dictionary does not know is delimited instead: with a length it would be
+/// read as bytes. PS3.5 6.2.2 note 4.
 ///
 /// Text is written in the set that (0008,0005) declares. Where that set lacks a character, the
 /// whole data set is written as UTF-8 and says so: nothing is lost, nothing is replaced.
@@ -109,8 +112,13 @@ fn write_element(out: &mut Vec<u8>, element: &Element, encoding: Encoding, chars
                 write_header(&mut body, tags::ITEM, Vr::UN, inner.len() as u32, encoding);
                 body.extend_from_slice(&inner);
             }
-            write_header(out, *tag, Vr::SQ, body.len() as u32, encoding);
+            let told = encoding.explicit || dict::vr(*tag) == Some(Vr::SQ);
+            let length = if told { body.len() as u32 } else { UNDEFINED };
+            write_header(out, *tag, Vr::SQ, length, encoding);
             out.extend_from_slice(&body);
+            if !told {
+                write_header(out, tags::SEQUENCE_DELIMITATION, Vr::UN, 0, encoding);
+            }
         }
         Value::Fragments(fragments) => {
             write_header(out, *tag, *vr, UNDEFINED, encoding);

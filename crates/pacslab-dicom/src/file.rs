@@ -24,7 +24,7 @@ const MAGIC: &[u8; 4] = b"DICM";
 impl FileMeta {
     /// Preamble, `DICM` and group 0002.
     pub fn encode(&self) -> Vec<u8> {
-        let ui = |set: &mut Dataset, tag: Tag, uid: &str| set.put_str(tag, Vr::UI, uid);
+        let ui = |set: &mut Dataset, tag: Tag, uid: &str| set.put_str(tag, Vr::UI, plain(uid));
         let mut group = Dataset::new();
         group.put_bytes(tags::FILE_META_VERSION, Vr::OB, vec![0, 1]);
         ui(&mut group, tags::MEDIA_STORAGE_SOP_CLASS_UID, self.sop_class.as_str());
@@ -33,7 +33,7 @@ impl FileMeta {
         ui(&mut group, tags::IMPLEMENTATION_CLASS_UID, uids::IMPLEMENTATION_CLASS);
         group.put_str(tags::IMPLEMENTATION_VERSION_NAME, Vr::SH, uids::IMPLEMENTATION_VERSION);
         if let Some(source) = &self.source_aet {
-            group.put_str(tags::SOURCE_APPLICATION_ENTITY_TITLE, Vr::AE, source.as_str());
+            group.put_str(tags::SOURCE_APPLICATION_ENTITY_TITLE, Vr::AE, plain(source));
         }
         let body = encode(&group, &TransferSyntax::ExplicitLe);
         let length = Dataset::from_iter([Element {
@@ -61,7 +61,12 @@ pub fn read_meta(bytes: &[u8]) -> Result<(FileMeta, usize), ParseError> {
     let (group, length) = read_group_2(body)?;
     let required = |tag: Tag, what: &str| match group.str(tag) {
         "" => Err(ParseError::NotDicom(format!("the file meta information has no {what} {tag}"))),
-        text => Ok(text.to_owned()),
+        // it becomes a name of files, rows and messages
+        text if text.chars().all(is_plain) => Ok(text.to_owned()),
+        text => Err(ParseError::NotDicom(format!(
+            "the {what} {tag} of the file meta information is '{}', which is no UID",
+            plain(text)
+        ))),
     };
     let meta = FileMeta {
         sop_class: Uid::new(required(tags::MEDIA_STORAGE_SOP_CLASS_UID, "SOP class")?),
@@ -73,9 +78,18 @@ pub fn read_meta(bytes: &[u8]) -> Result<(FileMeta, usize), ParseError> {
         source_aet: group
             .text(tags::SOURCE_APPLICATION_ENTITY_TITLE)
             .filter(|t| !t.is_empty())
-            .map(str::to_owned),
+            .map(plain),
     };
     Ok((meta, PREAMBLE + 4 + length))
+}
+
+/// Group 0002 is in the default repertoire: another set cannot be declared there. PS3.10 7.1.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_plain(c) { c } else { '?' }).collect()
+}
+
+fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~')
 }
 
 /// Group 0002 is walked rather than trusted to be as long as its group length says.
@@ -158,6 +172,22 @@ mod tests {
         let (meta, dataset) = sample();
         let bytes = write(&meta, &dataset);
         assert_eq!(read(&bytes).unwrap(), (meta, dataset));
+    }
+
+    /// A letter beyond ASCII put an element of group 0008 into the file meta information.
+    #[test]
+    fn meta_information_is_ascii() {
+        let (meta, dataset) = sample();
+        let odd = FileMeta { source_aet: Some("MÜNCHEN".into()), ..meta.clone() };
+        let (read, rest) = read(&write(&odd, &dataset)).unwrap();
+        assert_eq!((read.source_aet.as_deref(), rest), (Some("M?NCHEN"), dataset.clone()));
+        let odd = FileMeta { sop_instance: Uid::new("1.2\n3"), ..meta };
+        assert!(super::read(&write(&odd, &dataset)).is_ok(), "ours can always be read");
+        let mut foreign = write(&odd, &dataset);
+        let at = foreign.windows(5).position(|w| w == b"1.2?3").unwrap();
+        foreign[at + 3] = b'\n';
+        let error = super::read(&foreign).unwrap_err().to_string();
+        assert!(error.contains("(0002,0003)") && error.contains("'1.2?3'"), "{error}");
     }
 
     #[test]

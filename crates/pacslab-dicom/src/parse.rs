@@ -24,7 +24,7 @@ pub(crate) fn inflated_limit(deflated: u64) -> u64 {
 /// # Errors
 /// See [`ParseError`]; nothing is allocated for lengths that are not there.
 pub fn parse(bytes: &[u8], syntax: &TransferSyntax) -> Result<Dataset, ParseError> {
-    parse_until(bytes, syntax, Tag(u32::MAX))
+    parsed(bytes, syntax, None)
 }
 
 /// Parses up to, and without, the first element whose tag is `stop` or greater.
@@ -36,6 +36,10 @@ pub fn parse_until(
     syntax: &TransferSyntax,
     stop: Tag,
 ) -> Result<Dataset, ParseError> {
+    parsed(bytes, syntax, Some(stop))
+}
+
+fn parsed(bytes: &[u8], syntax: &TransferSyntax, stop: Option<Tag>) -> Result<Dataset, ParseError> {
     let bytes = inflated(bytes, syntax, MAX_INFLATED)?;
     let mut cursor = Cursor::new(&bytes, Encoding::of(syntax));
     let mut left = MAX_PARTS;
@@ -85,7 +89,7 @@ fn elements(
     around: &Charset,
     depth: usize,
     end: End,
-    stop: Tag,
+    stop: Option<Tag>,
     left: &mut usize,
 ) -> Result<Dataset, ParseError> {
     let mut dataset = Dataset::new();
@@ -97,7 +101,9 @@ fn elements(
         {
             return Ok(dataset);
         }
-        if depth == 0 && cursor.peek_tag().is_some_and(|next| next >= stop) {
+        if let Some(stop) = stop
+            && cursor.peek_tag().is_some_and(|next| next >= stop)
+        {
             return Ok(dataset);
         }
         let header = cursor.header()?;
@@ -170,7 +176,6 @@ fn items(
     cursor.set_encoding(sequence.item_encoding(around));
     let mut items = Vec::new();
     let end = (sequence.length != UNDEFINED).then(|| cursor.position() + sequence.length as usize);
-    let stop = Tag(u32::MAX);
     loop {
         let item = match end {
             Some(end) if cursor.position() >= end => break,
@@ -192,11 +197,11 @@ fn items(
         };
         one_more(left, item.at)?;
         items.push(if item.length == UNDEFINED {
-            elements(cursor, charset, depth + 1, End::Delimiter, stop, left)?
+            elements(cursor, charset, depth + 1, End::Delimiter, None, left)?
         } else {
             let bytes = cursor.value(&item);
             let mut inner = Cursor::new(bytes, cursor.encoding());
-            elements(&mut inner, charset, depth + 1, End::At(bytes.len()), stop, left)?
+            elements(&mut inner, charset, depth + 1, End::At(bytes.len()), None, left)?
         });
     }
     cursor.set_encoding(around);

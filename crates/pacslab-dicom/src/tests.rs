@@ -190,3 +190,23 @@ proptest! {
         }
     }
 }
+
+/// Everything behind an element (FFFF,FFFF) was left out without a word.
+#[test]
+fn the_last_tag_is_no_end() {
+    let syntax = TransferSyntax::ExplicitLe;
+    let mut bytes = b"\xff\xff\xff\xffLO\x02\x00ab".to_vec();
+    bytes.extend(b"\x10\x00\x20\x00LO\x02\x00P1");
+    assert!(matches!(parse(&bytes, &syntax), Err(ParseError::Order { .. })));
+    assert_eq!(parse(&bytes[..10], &syntax).unwrap().len(), 1);
+}
+
+/// A maker's sequence came back as bytes from what we had written in Implicit VR.
+#[test]
+fn private_sequences_stay_sequences_in_implicit_vr() {
+    let inner = Dataset::new().with_str(tags::PATIENT_ID, Vr::LO, "P1");
+    let set = Dataset::new().with_items(Tag::new(0x0029, 0x1010), vec![inner.clone(), inner]);
+    for syntax in [TransferSyntax::ImplicitLe, TransferSyntax::ExplicitLe] {
+        assert_eq!(parse(&encode(&set, &syntax), &syntax).as_ref(), Ok(&set), "{syntax:?}");
+    }
+}

@@ -347,10 +347,12 @@ impl Header {
         let line = &bytes[3..end];
         let separator = line.first().copied().unwrap_or(b' ');
         let mut fields = line.split(|b| *b == separator).skip(1);
+        // bytes beyond ASCII become letters that no delimiter may be
         let encoding: String =
-            fields.next().unwrap_or_default().iter().map(|b| printable(*b)).collect();
+            fields.next().unwrap_or_default().iter().map(|b| char::from(*b)).collect();
         let delimiters = Delimiters::new(char::from(separator), &encoding).ok_or_else(|| {
-            let shown: String = encoding.chars().take(12).collect();
+            let printed = |c| if matches!(c, ' '..='~') { c } else { '.' };
+            let shown: String = encoding.chars().take(12).map(printed).collect();
             ParseError::Delimiters(format!("{}{shown}", printable(separator)))
         })?;
         let charset = fields.nth(15).unwrap_or_default();

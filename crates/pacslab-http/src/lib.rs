@@ -21,6 +21,8 @@ mod ui;
 pub mod users;
 mod worklist;
 
+#[doc(hidden)]
+pub use dicomweb::fuzz;
 pub use door::{Limits, Site, State};
 pub use gate::{BoxFuture, Connection, Gate};
 pub use serve::{Listening, serve, serve_behind};

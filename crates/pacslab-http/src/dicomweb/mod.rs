@@ -2,6 +2,8 @@
 
 mod accept;
 mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod metadata;
 mod multipart;
 mod parts;

@@ -14,17 +14,29 @@ const OVERHEAD: usize = 16 << 10;
 /// Parts of one body: each is answered by an item of its own.
 const MOST: usize = 50_000;
 
+/// Where the pieces of a body come from.
+pub(super) trait Pieces {
+    /// The next one; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>>> + Send;
+}
+
+impl Pieces for Upload {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        Self::next(self).await
+    }
+}
+
 /// Reads one part after the other.
-pub(super) struct Parts {
-    upload: Upload,
+pub(super) struct Parts<P> {
+    upload: P,
     delimiter: Vec<u8>,
     /// Begins where the part at hand goes on.
     held: BytesMut,
     number: usize,
 }
 
-impl Parts {
-    pub(super) fn new(upload: Upload, boundary: &str) -> Self {
+impl<P: Pieces> Parts<P> {
+    pub(super) fn new(upload: P, boundary: &str) -> Self {
         let delimiter = format!("\r\n--{boundary}").into_bytes();
         // the first delimiter has no line before it
         Self { upload, delimiter, held: BytesMut::from(&b"\r\n"[..]), number: 0 }

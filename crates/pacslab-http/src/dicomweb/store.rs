@@ -60,7 +60,10 @@ pub(super) async fn store(
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    boundary_of(headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or(""))
+}
+
+pub(super) fn boundary_of(kind: &str) -> Result<String> {
     let media = Media::parse(kind);
     let wanted = "multipart/related; type=\"application/dicom\"";
     if !media.is_multipart() || !matches!(media.inner().as_str(), "application/dicom" | "*/*") {

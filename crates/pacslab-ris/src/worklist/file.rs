@@ -122,7 +122,8 @@ pub(crate) fn ours(sop_instance: &Uid, set: &Dataset) -> Option<(String, String,
 }
 
 /// The name that the file of a step has, and the one it has when that is taken.
-fn names(order: &Order, step: &ScheduledStep, several: bool) -> [String; 2] {
+#[doc(hidden)]
+pub fn names(order: &Order, step: &ScheduledStep, several: bool) -> [String; 2] {
     let parts = [order.accession.as_str(), step.id.as_str()];
     let wanted = if several { parts.join("_") } else { order.accession.clone() };
     let hash = hash(&[&order.accession, &order.filler.issuer, &step.id]);

@@ -41,7 +41,7 @@ pub(super) fn load(folder: &Path, name: &str, limit: u64) -> Loaded {
 /// A step becomes an item with everything of the file in it: what a file may multiply to.
 const MAX_STEPS: usize = 100;
 
-fn parse(bytes: &[u8], limit: usize) -> Result<(FileMeta, Dataset), String> {
+pub(super) fn parse(bytes: &[u8], limit: usize) -> Result<(FileMeta, Dataset), String> {
     let text = |error: pacslab_dicom::ParseError| error.to_string();
     let (meta, start) = part10::read_meta(bytes).map_err(text)?;
     let body = &bytes[start..];

@@ -24,7 +24,7 @@ pub(super) fn read(named: Option<&Path>) -> Result<Vec<Entry>> {
     }
 }
 
-fn entries(path: &Path, text: &str) -> Result<Vec<Entry>> {
+pub(super) fn entries(path: &Path, text: &str) -> Result<Vec<Entry>> {
     let document = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
         Failure::usage(format!("{}:{line}: {}", path.display(), error.message()))

@@ -10,6 +10,8 @@ mod declare;
 mod docs;
 mod env;
 mod file;
+#[doc(hidden)]
+pub mod fuzz;
 mod nearest;
 mod orthanc;
 mod value;

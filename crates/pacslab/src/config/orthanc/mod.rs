@@ -44,7 +44,12 @@ pub(super) fn file(path: &Path, variable: Lookup<'_>) -> Result<Layer> {
         exit: crate::exit::Exit::Usage,
         ..Failure::file("read the configuration", path, &error)
     })?;
-    let text = json::plain(&text, variable)
+    layer(path, &text, variable)
+}
+
+/// What stands in such a file.
+pub(super) fn layer(path: &Path, text: &str, variable: Lookup<'_>) -> Result<Layer> {
+    let text = json::plain(text, variable)
         .map_err(|wrong| Failure::usage(format!("{}:{wrong}", path.display())))?;
     let document = object(&text)
         .map_err(|(line, why)| Failure::usage(format!("{}:{line}: {why}", path.display())))?;

@@ -1,0 +1,4 @@
+//! `pacslab.toml`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pacslab_fuzz::run("config_toml", data));
