@@ -16,7 +16,35 @@ pub struct DataDir {
     _lock: File,
 }
 
+/// What can be seen of a data folder without using it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The number of its format; `None`: it holds no data yet.
+    pub format: Option<u32>,
+    /// Another process holds it.
+    pub locked: bool,
+    /// The number of that process, where it can be read.
+    pub pid: Option<u32>,
+}
+
 impl DataDir {
+    /// Looks at a folder that is there; nothing in it is changed.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or its format is no number.
+    pub fn look(path: &Path) -> Result<Seen> {
+        std::fs::read_dir(path).map_err(|e| StoreError::io("read data folder", path, 0, e))?;
+        let format = read_format(path)?;
+        let Ok(mut file) = File::open(path.join("lock")) else {
+            return Ok(Seen { format, ..Seen::default() });
+        };
+        // shared, so that two who look do not meet, and for a moment only
+        let locked = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let mut text = String::new();
+        let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+        Ok(Seen { format, locked, pid: pid.filter(|_| locked) })
+    }
+
     /// Makes the folder if it is not there, takes its lock and checks its format.
     pub fn open(path: &Path) -> Result<Self> {
         let io = |what| move |source| StoreError::io(what, path, 0, source);
@@ -140,6 +168,21 @@ mod tests {
         assert!(matches!(error, StoreError::Locked { .. }), "{error}");
         #[cfg(unix)]
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    }
+
+    #[test]
+    fn looking_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(DataDir::look(root.path()).unwrap(), Seen::default());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+        let held = DataDir::open(root.path()).unwrap();
+        let seen = DataDir::look(root.path()).unwrap();
+        assert_eq!((seen.format, seen.locked), (Some(FORMAT), true));
+        #[cfg(unix)]
+        assert_eq!(seen.pid, Some(std::process::id()));
+        drop(held);
+        assert!(!DataDir::look(root.path()).unwrap().locked);
+        assert!(DataDir::look(&root.path().join("nowhere")).is_err());
     }
 
     #[test]

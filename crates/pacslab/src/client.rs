@@ -80,9 +80,17 @@ impl PeerArgs {
 impl Target {
     /// Opens an association.
     pub(crate) async fn connect(&self, proposal: impl Into<Proposal>) -> Result<Association> {
+        self.call(proposal).await.map_err(Failure::from)
+    }
+
+    /// The same, for who wants to know what went wrong.
+    pub(crate) async fn call(
+        &self,
+        proposal: impl Into<Proposal>,
+    ) -> std::result::Result<Association, Error> {
         let Peer { aet, host, port, tls } = self.peer.clone();
         let remote = Remote { aet, host, port, tls };
-        Association::connect(&self.requestor(), &remote, proposal).await.map_err(Failure::from)
+        Association::connect(&self.requestor(), &remote, proposal).await
     }
 
     fn requestor(&self) -> Requestor {

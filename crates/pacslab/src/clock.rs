@@ -19,6 +19,16 @@ impl Clock for SystemClock {
     }
 }
 
+/// What the time zone of this computer is called: `Europe/Berlin`, or its offset.
+pub(crate) fn zone_name() -> String {
+    let now = jiff::ZonedDateTime::now();
+    let offset = SystemClock.now().zone(":");
+    match now.time_zone().iana_name() {
+        Some(name) => format!("{name} ({offset})"),
+        None => offset,
+    }
+}
+
 /// `now`, `now+10m`, `now-1d` or `2026-01-05T08:00`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum When {

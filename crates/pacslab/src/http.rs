@@ -88,6 +88,10 @@ impl Server {
         Self { files, ..self }
     }
 
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(crate) fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}:{}{}", bracketed(&self.host), self.port, self.base)
@@ -213,7 +217,7 @@ impl Server {
             _ => return Err(invalid(format!("'{status_line}' is no status line of HTTP/1.1"))),
         };
         let reason = words.next().unwrap_or_default().to_owned();
-        let mut length = Length::UntilEnd;
+        let (mut length, mut fields) = (Length::UntilEnd, Vec::new());
         loop {
             let field = line(&mut head).await?;
             if field.is_empty() {
@@ -228,9 +232,10 @@ impl Server {
                     value.parse().map_err(|_| invalid(format!("Content-Length {value}")))?;
                 length = Length::Known(count);
             }
+            fields.push((name.to_ascii_lowercase(), value.to_owned()));
         }
         let login = self.authorization.is_some();
-        Ok((Head { status, reason, login }, Body { reader, length }))
+        Ok((Head { status, reason, login, fields }, Body { reader, length }))
     }
 
     fn silent(&self, path: &str) -> Failure {
@@ -264,6 +269,8 @@ struct Head {
     reason: String,
     /// The request had one.
     login: bool,
+    /// Names in lower case.
+    fields: Vec<(String, String)>,
 }
 
 impl Head {
@@ -276,7 +283,7 @@ impl Head {
     }
 
     fn check_named(&self, url: &str, path: &str, body: &[u8]) -> Result<()> {
-        let Self { status, reason, login } = self;
+        let Self { status, reason, login, .. } = self;
         match status {
             200..=299 => Ok(()),
             401 if *login => {
@@ -306,6 +313,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn status(&self) -> u16 {
         self.head.status
+    }
+
+    /// A field of the head; its name in lower case.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.head.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The body of a success; anything but 200 to 299 is a failure.

@@ -110,7 +110,7 @@ impl Door {
 
 /// The program that listens on a port, where the system tells it without tools: Linux.
 #[cfg(target_os = "linux")]
-fn owner(port: u16) -> Option<String> {
+pub(crate) fn owner(port: u16) -> Option<String> {
     const LISTEN: &str = "0A";
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| {
         let table = std::fs::read_to_string(table).ok()?;
@@ -136,7 +136,7 @@ fn owner(port: u16) -> Option<String> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn owner(_: u16) -> Option<String> {
+pub(crate) fn owner(_: u16) -> Option<String> {
     None
 }
 

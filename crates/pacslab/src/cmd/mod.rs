@@ -61,6 +61,7 @@ commands! {
         modality: Modality,
         push: Push,
         verify: Verify,
+        doctor: Doctor,
         fhir: Fhir,
         watch: Watch,
         services: Services,

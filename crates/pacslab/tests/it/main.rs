@@ -15,6 +15,7 @@ mod support;
 mod bad_input;
 mod cli;
 mod demo;
+mod doctor;
 mod echo;
 mod examples;
 mod fhir;
