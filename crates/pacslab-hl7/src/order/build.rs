@@ -1,7 +1,7 @@
 //! An order as ORM^O01, the way a RIS sends it to its scanners' worklist. IHE RAD TF-2 4.4.
 
 use pacslab_model::Moment;
-use pacslab_model::order::{Code, Order, OrderControl, ScheduledStep, StepStatus};
+use pacslab_model::order::{Code, Order, OrderControl, Patient, ScheduledStep, StepStatus};
 
 use crate::charset::Charset;
 use crate::coding::Coding;
@@ -29,12 +29,9 @@ pub fn build_orm(order: &Order, control: OrderControl, sending: &Sending) -> Mes
     let write = Writer { coding, order, control, sending };
     let mut message = Message::new(coding);
     message.push(msh(&coding, "ORM^O01^ORM_O01", sending));
-    message.push(write.pid());
+    message.push(pid(&coding, &order.patient));
     message.push(write.pv1());
-    for (at, allergy) in order.patient.allergies.split('\\').filter(|a| !a.is_empty()).enumerate() {
-        let line = Line::new("AL1").with(1, (at + 1).to_string()).with(2, "DA");
-        message.push(line.with(3, coding.components(&["", allergy])));
-    }
+    allergies(&coding, &order.patient).into_iter().for_each(|line| message.push(line));
     let steps: Vec<Option<&ScheduledStep>> = match order.steps.as_slice() {
         [] => vec![None],
         steps => steps.iter().map(Some).collect(),
@@ -73,6 +70,30 @@ pub(crate) fn msh(coding: &Coding, kind: &str, sending: &Sending) -> Line {
         .with(18, charset)
 }
 
+pub(crate) fn pid(coding: &Coding, patient: &Patient) -> Line {
+    let ids = std::iter::once((&patient.id, "MR"));
+    let ids = ids.chain(patient.other_ids.iter().map(|id| (id, "")));
+    let ids: Vec<String> =
+        ids.map(|(id, kind)| types::cx_from_identifier(coding, id, kind)).collect();
+    Line::new("PID")
+        .with(1, "1")
+        .with(3, ids.join(&coding.delimiters.repetition.to_string()))
+        .with(5, types::xpn_from_name(coding, &patient.name, "L"))
+        .with(6, types::xpn_from_name(coding, &patient.mother_birth_name, ""))
+        .with(7, coding.escape(&patient.birth_date))
+        .with(8, coding.escape(&patient.sex))
+        .with(11, coding.escape(&patient.address))
+}
+
+pub(crate) fn allergies(coding: &Coding, patient: &Patient) -> Vec<Line> {
+    let each = patient.allergies.split('\\').filter(|allergy| !allergy.is_empty()).enumerate();
+    each.map(|(at, allergy)| {
+        let line = Line::new("AL1").with(1, (at + 1).to_string()).with(2, "DA");
+        line.with(3, coding.components(&["", allergy]))
+    })
+    .collect()
+}
+
 struct Writer<'a> {
     coding: Coding,
     order: &'a Order,
@@ -81,22 +102,6 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn pid(&self) -> Line {
-        let (coding, patient) = (&self.coding, &self.order.patient);
-        let ids = std::iter::once((&patient.id, "MR"));
-        let ids = ids.chain(patient.other_ids.iter().map(|id| (id, "")));
-        let ids: Vec<String> =
-            ids.map(|(id, kind)| types::cx_from_identifier(coding, id, kind)).collect();
-        Line::new("PID")
-            .with(1, "1")
-            .with(3, ids.join(&coding.delimiters.repetition.to_string()))
-            .with(5, types::xpn_from_name(coding, &patient.name, "L"))
-            .with(6, types::xpn_from_name(coding, &patient.mother_birth_name, ""))
-            .with(7, coding.escape(&patient.birth_date))
-            .with(8, coding.escape(&patient.sex))
-            .with(11, coding.escape(&patient.address))
-    }
-
     fn pv1(&self) -> Line {
         let (coding, visit) = (&self.coding, &self.order.visit);
         let location: Vec<&str> = visit.location.split('^').collect();

@@ -6,8 +6,8 @@ mod group;
 mod patient;
 mod read;
 
-pub(crate) use build::msh;
 pub use build::{Sending, build_orm};
+pub(crate) use build::{allergies, msh, pid};
 
 use pacslab_model::AeTitle;
 use pacslab_model::order::{Order, OrderChange};
