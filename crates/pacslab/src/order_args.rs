@@ -63,6 +63,11 @@ pub(crate) struct OrderArgs {
 }
 
 impl OrderArgs {
+    /// When, if nobody says.
+    pub(crate) fn usual_time() -> When {
+        When::Relative { forward: true, by: std::time::Duration::from_secs(600) }
+    }
+
     pub(crate) fn order(&self, config: &Config, clock: &dyn Clock) -> Result<Order> {
         self.check()?;
         let at = self.at.moment(clock);

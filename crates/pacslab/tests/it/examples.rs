@@ -46,6 +46,7 @@ impl Example {
     fn stays(&self) -> bool {
         self.opens_doors() && !self.has("--exit") && !self.has("--pacs")
             || self.is(&["receive"])
+            || self.is(&["hl7", "listen"])
             || self.is(&["watch"]) && !self.has("--no-follow")
     }
 
@@ -109,7 +110,8 @@ impl Stage {
         let receiver = if own { 0 } else { self.receiver };
         command.env("PACSLAB__RECEIVER__PORT", receiver.to_string());
         for arg in &example.args {
-            command.arg(if own && arg == "11112" { "0".to_owned() } else { self.addressed(arg) });
+            let taken = own && arg == "11112" || arg == "2576";
+            command.arg(if taken { "0".to_owned() } else { self.addressed(arg) });
         }
         command
     }

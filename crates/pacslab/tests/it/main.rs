@@ -21,6 +21,7 @@ mod examples;
 mod fhir;
 mod find;
 mod get;
+mod hl7;
 mod http;
 mod mllp;
 mod modality;

@@ -3,7 +3,7 @@
 use crate::cmd::{Context, Example};
 use crate::exit::Result;
 
-/// Make and send HL7 messages
+/// Make, send and take HL7 messages
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -14,6 +14,7 @@ crate::cmd::commands! {
     Command {
         generate: Generate,
         send: Send,
+        listen: Listen,
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
-    message: MessageArgs,
+    message: Box<MessageArgs>,
 }
 
 impl crate::cmd::Run for Args {
