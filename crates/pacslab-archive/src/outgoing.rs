@@ -54,6 +54,15 @@ impl Outgoing {
     /// The next one, in the transfer syntax of one of these contexts: the stored one where that
     /// was accepted, else, uncompressed, one of the two that everybody has.
     pub async fn next(&mut self, contexts: &Arc<Contexts>) -> Option<Result<Object, Failed>> {
+        let (stored, object) = self.take(contexts).await?;
+        Some(object.map_err(|why| Failed { sop_instance: stored.sop_instance, why }))
+    }
+
+    /// The next one, and what it is of.
+    pub(crate) async fn take(
+        &mut self,
+        contexts: &Arc<Contexts>,
+    ) -> Option<(Stored, Result<Object, String>)> {
         self.turn_to(contexts);
         if self.ready.is_empty() {
             self.read_ahead(contexts);
@@ -66,8 +75,13 @@ impl Outgoing {
             self.ready = batch.iter().cloned().zip(objects).collect();
         }
         self.read_ahead(contexts);
-        let (stored, object) = self.ready.pop_front()?;
-        Some(object.map_err(|why| Failed { sop_instance: stored.sop_instance, why }))
+        self.ready.pop_front()
+    }
+
+    /// Those that were taken come again before the others.
+    pub(crate) fn again(&mut self, taken: impl DoubleEndedIterator<Item = Stored>) {
+        self.put_back();
+        taken.rev().for_each(|stored| self.waiting.push_front(stored));
     }
 
     /// Leaves out the next one.

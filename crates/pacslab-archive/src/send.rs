@@ -2,16 +2,19 @@
 //! PS3.4 B (C-STORE SCU), C.4.2.3.1.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use pacslab_dicom::TransferSyntax;
 use pacslab_dimse::context::MAX_CONTEXTS;
 use pacslab_dimse::message::MoveOriginator;
 use pacslab_dimse::pdu::ProposedContext;
-use pacslab_dimse::service::get::{Failed, Object};
+use pacslab_dimse::service::get::Object;
 use pacslab_dimse::service::store::StoreRequest;
-use pacslab_dimse::{Association, Error, Remote, Requestor, Status};
+use pacslab_dimse::{Association, Error, Proposal, Remote, Requestor, Status};
 use pacslab_model::{Direction, Event, Identifiers, Outcome, Uid, uids};
 use pacslab_store::Stored;
 
@@ -19,7 +22,8 @@ use crate::archive::Archive;
 use crate::events;
 use crate::outgoing::Outgoing;
 
-/// Instances on their way to one destination, one sub-operation at a time.
+/// Instances on their way to one destination: one at a time, or as many as the destination takes
+/// (asynchronous operations window, PS3.7 D.3.3.3).
 #[derive(Debug)]
 pub struct Delivery {
     archive: Arc<Archive>,
@@ -29,6 +33,10 @@ pub struct Delivery {
     /// Each with what its association proposes.
     batches: VecDeque<Batch>,
     association: Option<Association>,
+    /// What the association has no answer to yet, with the ids of the requests.
+    sent: VecDeque<(u16, Stored)>,
+    /// So many may be under way, whatever the window takes.
+    most: usize,
     tally: Tally,
     begun: Instant,
 }
@@ -82,6 +90,8 @@ impl Delivery {
             remote,
             originator,
             association: None,
+            sent: VecDeque::new(),
+            most: usize::MAX,
             tally: Tally::default(),
             begun: Instant::now(),
         }
@@ -90,12 +100,13 @@ impl Delivery {
     /// Performs the next sub-operation; `None` when there are no more.
     pub async fn next(&mut self) -> Option<Delivered> {
         loop {
-            if self.batches.front()?.instances.is_empty() {
+            let batch = self.batches.front()?;
+            if batch.instances.is_empty() && self.sent.is_empty() {
                 self.batches.pop_front();
                 self.release().await;
                 continue;
             }
-            let delivered = self.deliver().await?;
+            let Some(delivered) = self.deliver().await else { continue };
             self.count(&delivered);
             return Some(delivered);
         }
@@ -124,41 +135,82 @@ impl Delivery {
         self.tally
     }
 
-    /// The next instance of the batch at hand.
+    /// Sends what the window has room for, and takes the next answer. `None`: the association
+    /// was lost, and what was on its way is sent again one by one.
     async fn deliver(&mut self) -> Option<Delivered> {
         if let Err(why) = self.open().await {
             let sop_instance = self.batches.front_mut()?.instances.skip()?.sop_instance;
             return Some(Delivered::Failed { sop_instance, why });
         }
         let association = self.association.as_mut()?;
-        let contexts = association.agreed().clone();
-        let object = match self.batches.front_mut()?.instances.next(&contexts).await? {
-            Ok(object) => object,
-            Err(Failed { sop_instance, why }) => {
-                return Some(Delivered::Failed { sop_instance, why });
-            }
-        };
-        let Object { sop_class, sop_instance, transfer_syntax, data } = object;
-        let mut request = StoreRequest::new(&sop_class, &sop_instance, &transfer_syntax, &data);
-        request.originator = self.originator.clone();
-        Some(match association.store(request).await {
-            Ok(reply) if reply.status == Status::SUCCESS => Delivered::Completed,
-            Ok(reply) if reply.status.is_done() => Delivered::Warning(sop_instance),
-            Ok(reply) => {
-                let why = format!("{} answered {reply}", self.remote);
-                Delivered::Failed { sop_instance, why }
-            }
-            Err(error) => {
-                // the next one gets an association of its own; but who takes or answers nothing
-                // is not waited for with each of the rest again
-                self.association = None;
-                let why = error.to_string();
-                if matches!(error, Error::Stalled { .. } | Error::Timeout { .. }) {
-                    self.batches.front_mut()?.unreachable = Some(why.clone());
+        let batch = self.batches.front_mut()?;
+        let mut lost = None;
+        while self.sent.len() < association.window().min(self.most) {
+            let contexts = association.agreed().clone();
+            let mut next = Box::pin(batch.instances.take(&contexts));
+            let next = match self.sent.is_empty() {
+                true => next.await,
+                // while the disk is slow the answers are not
+                false => now(next.as_mut()).await.flatten(),
+            };
+            let Some((stored, object)) = next else { break };
+            let object = match object {
+                Ok(object) => object,
+                Err(why) => {
+                    return Some(Delivered::Failed { sop_instance: stored.sop_instance, why });
                 }
-                Delivered::Failed { sop_instance, why }
+            };
+            let Object { sop_class, sop_instance, transfer_syntax, data } = object;
+            let mut request = StoreRequest::new(&sop_class, &sop_instance, &transfer_syntax, &data);
+            request.originator = self.originator.clone();
+            match association.begin_store(request).await {
+                Ok(message_id) => self.sent.push_back((message_id, stored)),
+                Err(error) => {
+                    self.sent.push_back((0, stored));
+                    lost = Some(error);
+                    break;
+                }
             }
-        })
+        }
+        let answer = match lost {
+            None => association.next_stored().await,
+            Some(error) => Err(error),
+        };
+        match answer {
+            Ok((message_id, reply)) => {
+                let at = self.sent.iter().position(|(id, _)| *id == message_id)?;
+                let (_, Stored { sop_instance, .. }) = self.sent.remove(at)?;
+                Some(match reply.status {
+                    Status::SUCCESS => Delivered::Completed,
+                    status if status.is_done() => Delivered::Warning(sop_instance),
+                    _ => {
+                        let why = format!("{} answered {reply}", self.remote);
+                        Delivered::Failed { sop_instance, why }
+                    }
+                })
+            }
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    /// The association has failed: the next one gets one of its own. But who takes or answers
+    /// nothing is not waited for with each of the rest again.
+    fn lost(&mut self, error: &Error) -> Option<Delivered> {
+        self.association = None;
+        let batch = self.batches.front_mut()?;
+        let why = error.to_string();
+        if matches!(error, Error::Stalled { .. } | Error::Timeout { .. }) {
+            batch.unreachable = Some(why.clone());
+        }
+        // one of several did it: each by itself, so that the others arrive
+        if self.sent.len() > 1 && batch.unreachable.is_none() {
+            self.most = 1;
+            batch.instances.again(self.sent.drain(..).map(|(_, stored)| stored));
+            return None;
+        }
+        let (_, first) = self.sent.pop_front()?;
+        batch.instances.again(self.sent.drain(..).map(|(_, stored)| stored));
+        Some(Delivered::Failed { sop_instance: first.sop_instance, why })
     }
 
     async fn open(&mut self) -> Result<(), String> {
@@ -169,7 +221,8 @@ impl Delivery {
         if let Some(why) = &batch.unreachable {
             return Err(why.clone());
         }
-        match Association::connect(&self.requestor, &self.remote, batch.contexts.clone()).await {
+        let proposal = Proposal::from(batch.contexts.clone()).windowed();
+        match Association::connect(&self.requestor, &self.remote, proposal).await {
             Ok(association) => {
                 self.association = Some(association);
                 Ok(())
@@ -203,6 +256,17 @@ impl Delivery {
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
+}
+
+/// The output of a future that is ready by now.
+async fn now<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// Groups instances so that the presentation contexts of a group fit one association.

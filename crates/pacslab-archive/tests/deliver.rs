@@ -1,14 +1,21 @@
 //! Sending to destinations that do not behave.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pacslab_archive::{Archive, Delivered, Delivery, Origin, Parts};
 use pacslab_dicom::{Dataset, FileMeta, TransferSyntax, file};
+use pacslab_dimse::message::{Operation, Request};
 use pacslab_dimse::pdu::{self, Pdu};
-use pacslab_dimse::{Remote, Requestor};
+use pacslab_dimse::service::store::{self, StoreBegin, StoreHandler, StoreSink, Stored};
+use pacslab_dimse::{
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Remote, Requestor,
+    ServerConfig, StatusReply, negotiate, serve,
+};
 use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
 use pacslab_model::{AeTitle, Moment, Uid, Vr, tags, uids};
@@ -16,7 +23,7 @@ use pacslab_store::{MemoryBlobs, Scope, SqliteIndex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-async fn archive(instances: u32) -> Arc<Archive> {
+async fn archive(instances: u32, pixels: usize) -> Arc<Archive> {
     let archive = Archive::open(Parts {
         blobs: Arc::new(MemoryBlobs::default()),
         index: Arc::new(SqliteIndex::memory().unwrap()),
@@ -31,8 +38,7 @@ async fn archive(instances: u32) -> Arc<Archive> {
             .with_str(tags::SOP_INSTANCE_UID, Vr::UI, sop.as_str())
             .with_str(tags::STUDY_INSTANCE_UID, Vr::UI, "1.2")
             .with_str(tags::SERIES_INSTANCE_UID, Vr::UI, "1.2.1");
-        // more than the buffers of a connection hold
-        set.put_bytes(tags::PIXEL_DATA, Vr::OW, vec![0; 16 << 20]);
+        set.put_bytes(tags::PIXEL_DATA, Vr::OW, vec![0; pixels]);
         let meta = FileMeta {
             sop_class: uids::CT_IMAGE_STORAGE.into(),
             sop_instance: Uid::new(sop),
@@ -74,7 +80,8 @@ async fn accept_and_be_deaf(mut stream: TcpStream) -> Option<TcpStream> {
 /// study of five hundred took eight hours to fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_nothing_is_waited_for_once() {
-    let archive = archive(5).await;
+    // more than the buffers of a connection hold
+    let archive = archive(5, 16 << 20).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -98,5 +105,99 @@ async fn who_takes_nothing_is_waited_for_once() {
     }
     assert_eq!(failed, 5);
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    delivery.finish().await;
+}
+
+/// A destination that takes several objects at a time, answers none of them before two are there,
+/// and breaks the association over one of them.
+#[derive(Default)]
+struct Overlapping {
+    stored: Mutex<Vec<String>>,
+    /// At most so many at a time.
+    together: AtomicUsize,
+    under_way: Arc<AtomicUsize>,
+}
+
+const POISON: &str = "1.2.1.5";
+
+impl Acceptor for Overlapping {
+    fn decide(&self, request: &pdu::AssociateRq, _: SocketAddr) -> Decision {
+        Decision::Accept(negotiate(request, &|_| Some(Offer::STORAGE)))
+    }
+}
+
+impl Handler for Overlapping {
+    fn handle<'a>(
+        &'a self,
+        association: &'a mut Association,
+        context: Arc<Context>,
+        request: Request,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if let Operation::Store { sop_instance, .. } = &request.operation
+                && sop_instance.as_str() == POISON
+            {
+                return Err(Error::Denied("it cannot be had".into()));
+            }
+            store::scp(association, &context, &request, self).await
+        })
+    }
+}
+
+impl StoreHandler for Overlapping {
+    fn begin(&self, store: StoreBegin<'_>) -> Result<Box<dyn StoreSink>, StatusReply> {
+        let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.together.fetch_max(now, Ordering::SeqCst);
+        self.stored.lock().unwrap().push(store.sop_instance.to_string());
+        Ok(Box::new(Counted(self.under_way.clone())))
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl StoreSink for Counted {
+    fn write(&mut self, _: &[u8]) -> Result<(), StatusReply> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Stored> {
+        Box::pin(async move {
+            // the next one comes meanwhile
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            StatusReply::SUCCESS.into()
+        })
+    }
+}
+
+/// With several on their way a broken association says nothing of which of them did it.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_breaks_the_association_does_not_take_others_with_it() {
+    let archive = archive(12, 64).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let destination = Arc::new(Overlapping::default());
+    let clock = Arc::new(FixedClock(Moment::new(0, 0)));
+    let config = ServerConfig::new(destination.clone(), Arc::new(Collect::default()), clock);
+    tokio::spawn(serve(listener, config, destination.clone(), std::future::pending()));
+    let requestor = Requestor::silent(AeTitle::new("PACSLAB").unwrap());
+    let aet = AeTitle::new("WS").unwrap();
+    let remote = Remote { aet, host: "127.0.0.1".into(), port, tls: false };
+    let instances = archive.instances(Scope::study("1.2")).await.unwrap();
+    let mut delivery = Delivery::new(archive, requestor, remote, instances, None);
+    let (mut completed, mut failed) = (0, Vec::new());
+    while let Some(delivered) = delivery.next().await {
+        match delivered {
+            Delivered::Completed => completed += 1,
+            Delivered::Failed { sop_instance, .. } => failed.push(sop_instance),
+            other @ Delivered::Warning(_) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((completed, failed), (11, vec![Uid::from(POISON)]));
+    assert!(destination.together.load(Ordering::SeqCst) > 1);
+    let mut stored = destination.stored.lock().unwrap().clone();
+    stored.sort_unstable();
+    stored.dedup();
+    assert_eq!(stored.len(), 11);
     delivery.finish().await;
 }

@@ -117,6 +117,7 @@ impl Association {
                 roles: proposal.roles,
                 extended: proposal.extended,
                 identity: proposal.identity,
+                async_window: proposal.window,
                 ..UserInformation::default()
             },
         };

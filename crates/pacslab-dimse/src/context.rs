@@ -27,6 +27,17 @@ pub struct Proposal {
     pub roles: Vec<RoleSelection>,
     pub extended: Vec<crate::pdu::ExtendedNegotiation>,
     pub identity: Option<crate::pdu::UserIdentity>,
+    /// How many operations we want to invoke, and to perform, at a time: [`crate::window`].
+    pub window: Option<(u16, u16)>,
+}
+
+impl Proposal {
+    /// Asks for several operations of ours at a time.
+    #[must_use]
+    pub fn windowed(mut self) -> Self {
+        self.window = Some((crate::window::MOST, 1));
+        self
+    }
 }
 
 impl Proposal {

@@ -18,6 +18,7 @@ mod secure;
 pub mod server;
 pub mod service;
 pub mod status;
+pub mod window;
 mod wire;
 
 pub use association::{Association, AssociationInfo, Data, Timeouts};
@@ -28,4 +29,5 @@ pub use negotiate::{Acceptance, Acceptor, Decision, Offer, Roles, Syntaxes, nego
 pub use secure::{SecureAcceptor, SecureConnector};
 pub use server::{BoxFuture, Handler, ServerConfig, ServerLimits, answer_only, refuse, serve};
 pub use status::{Status, StatusReply};
+pub use window::Window;
 pub use wire::Stream;

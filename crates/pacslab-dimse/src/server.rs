@@ -22,11 +22,12 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events::{Told, kinds, looks_like};
 use crate::fsm::{Event, Role};
-use crate::message::{Command, Request};
+use crate::message::{Command, Field, Request};
 use crate::negotiate::{Acceptance, Acceptor, Decision};
 use crate::pdu::{AssociateAc, AssociateRj, AssociateRq, DEFAULT_MAX_PDU, Pdu, UserInformation};
 use crate::secure::SecureAcceptor;
 use crate::status::{Status, StatusReply};
+use crate::window;
 use crate::wire::{Incoming, Stream, Wire};
 
 /// A boxed future: the seams between crates are not generic.
@@ -287,8 +288,7 @@ impl Server {
             contexts,
             user: UserInformation {
                 max_length: self.config.max_pdu,
-                // one operation at a time, whatever window was asked for
-                async_window: rq.user.async_window.map(|_| (1, 1)),
+                async_window: rq.user.async_window.map(window::answer),
                 roles,
                 extended,
                 identity_answer,
@@ -315,6 +315,12 @@ impl Server {
             let work = match next {
                 Ok(None) => break Ok(()),
                 Ok(Some((context, Command::Request(request)))) => {
+                    // only stores overlap: whoever asks sees what was sent before
+                    if request.operation.field() != Field::Store
+                        && let Err(error) = association.settle(0).await
+                    {
+                        break Err(error);
+                    }
                     self.handler.handle(&mut association, context, request)
                 }
                 // a C-CANCEL that came too late

@@ -60,7 +60,7 @@ const INTRODUCTION: &str = concat!(
     "2.25.65141613089210034052532340463291065553",
     " |\n",
     "| called AE title | any |\n",
-    "| asynchronous operations window | negotiated to 1, 1 |\n",
+    "| asynchronous operations window | up to 16, 16 for those who ask: C-STORE, and the sub-operations of C-GET |\n",
     "| SCP/SCU role selection | answered; the requestor may be SCU, for storage also SCP |\n",
     "| user identity | accepted and shown, not checked |\n",
     "| maximum PDU length | 131072 (`dicom.max_pdu`) |\n",

@@ -1,13 +1,12 @@
 //! C-STORE into the archive. PS3.4 B.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use pacslab_archive::{Origin, Writer};
 use pacslab_dicom::{FileMeta, TransferSyntax};
 use pacslab_dimse::message::Request;
-use pacslab_dimse::service::store::{self, StoreBegin, StoreHandler, StoreSink};
+use pacslab_dimse::service::store::{self, StoreBegin, StoreHandler, StoreSink, Stored};
 use pacslab_dimse::{Association, BoxFuture, Context, Error, StatusReply};
-use pacslab_model::Identifiers;
 
 use crate::door::Door;
 use crate::status_map;
@@ -18,24 +17,10 @@ pub(crate) async fn perform(
     context: Arc<Context>,
     request: Request,
 ) -> Result<(), Error> {
-    let storing = Storing { door, filed: Arc::default() };
-    store::scp(association, &context, &request, &storing).await?;
-    let filed = storing.filed.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(ids) = filed {
-        association.stored_in(ids);
-    }
-    Ok(())
+    store::scp(association, &context, &request, door).await
 }
 
-/// One C-STORE, and under which study it was filed.
-struct Storing<'a> {
-    door: &'a Door,
-    filed: Filed,
-}
-
-type Filed = Arc<Mutex<Option<Identifiers>>>;
-
-impl StoreHandler for Storing<'_> {
+impl StoreHandler for Door {
     fn begin(&self, store: StoreBegin<'_>) -> Result<Box<dyn StoreSink>, StatusReply> {
         let meta = FileMeta {
             sop_class: store.sop_class.clone(),
@@ -47,31 +32,25 @@ impl StoreHandler for Storing<'_> {
             calling_ae: store.association.calling.clone(),
             remote: store.association.peer.to_string(),
         };
-        let writer = self.door.archive.writer(meta, origin);
-        Ok(Box::new(Sink { writer, filed: self.filed.clone() }))
+        Ok(Box::new(Sink(self.archive.writer(meta, origin))))
     }
 }
 
-struct Sink {
-    writer: Writer,
-    filed: Filed,
-}
+struct Sink(Writer);
 
 impl StoreSink for Sink {
     fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply> {
-        self.writer.write(chunk).map_err(|error| status_map::ingest(&error))
+        self.0.write(chunk).map_err(|error| status_map::ingest(&error))
     }
 
-    fn finish(self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Stored> {
         Box::pin(async move {
-            match self.writer.finish().await {
+            match self.0.finish().await {
                 // a duplicate is a success: the sender has nothing to do, and an event tells
                 Ok(receipt) => {
-                    let mut filed = self.filed.lock().unwrap_or_else(PoisonError::into_inner);
-                    *filed = Some(receipt.header.study());
-                    StatusReply::SUCCESS
+                    Stored { reply: StatusReply::SUCCESS, filed: Some(receipt.header.study()) }
                 }
-                Err(error) => status_map::ingest(&error),
+                Err(error) => status_map::ingest(&error).into(),
             }
         })
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use pacslab_archive::{Archive, Parts, Peer, Peers};
 use pacslab_dicom::{Dataset, TransferSyntax, encode};
 use pacslab_dimse::pdu::ProposedContext;
-use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreRequest, StoreSink};
+use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreRequest, StoreSink, Stored};
 use pacslab_dimse::{
     Acceptance, Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer,
     Proposal, Remote, Requestor, ServerConfig, Status, StatusReply, negotiate, serve,
@@ -218,9 +218,9 @@ impl StoreHandler for ImplicitReceiver {
                 self.3.extend_from_slice(chunk);
                 Ok(())
             }
-            fn finish(self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+            fn finish(self: Box<Self>) -> BoxFuture<'static, Stored> {
                 self.0.lock().unwrap().push((self.1, self.2, self.3));
-                Box::pin(std::future::ready(StatusReply::SUCCESS))
+                Box::pin(std::future::ready(StatusReply::SUCCESS.into()))
             }
         }
         let (sop, syntax) = (store.sop_instance.clone(), store.transfer_syntax.clone());

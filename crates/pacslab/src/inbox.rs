@@ -13,7 +13,7 @@ use std::time::Duration;
 use pacslab_dicom::{FileMeta, TransferSyntax, dict};
 use pacslab_dimse::message::{Operation, Request};
 use pacslab_dimse::pdu::AssociateRq;
-use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
+use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink, Stored};
 use pacslab_dimse::service::{store, verification};
 use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, SecureAcceptor,
@@ -171,7 +171,7 @@ impl StoreSink for Sink {
         }
     }
 
-    fn finish(mut self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Stored> {
         Box::pin(async move {
             let done = tokio::task::spawn_blocking(move || {
                 self.keep().map_err(|error| full(&error))?;
@@ -184,11 +184,11 @@ impl StoreSink for Sink {
                 });
                 Ok(())
             });
-            match done.await {
+            Stored::from(match done.await {
                 Ok(Ok(())) => StatusReply::SUCCESS,
                 Ok(Err(reply)) => reply,
                 Err(_) => Status::PROCESSING_FAILURE.into(),
-            }
+            })
         })
     }
 }
@@ -289,6 +289,7 @@ mod tests {
             peer_max_pdu: 0,
             roles: Vec::new(),
             user: None,
+            window: pacslab_dimse::Window::SYNCHRONOUS,
         });
         let (class, uid) = (Uid::new(uids::CT_IMAGE_STORAGE), Uid::new("1.2.3"));
         let syntax = Uid::new(uids::EXPLICIT_VR_LE);

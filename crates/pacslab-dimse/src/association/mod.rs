@@ -5,6 +5,7 @@
 //! a part of a PDU; what has to be whole is read by [`Association::read_data`] with a limit.
 
 mod cancel;
+mod deferred;
 mod receive;
 
 use std::collections::VecDeque;
@@ -22,8 +23,10 @@ use crate::fsm::{Action, Event, Role, State};
 use crate::message::{self, Command, Request, Response};
 use crate::pdu::{Abort, AssociateAc, AssociateRq, Pdu, Pdv, RoleSelection, UserIdentity};
 use crate::status::StatusReply;
+use crate::window::Window;
 use crate::wire::{Incoming, Wire};
 
+pub(crate) use deferred::Deferred;
 pub(crate) use receive::Heard;
 pub use receive::TooLong;
 
@@ -63,6 +66,8 @@ pub struct AssociationInfo {
     pub roles: Vec<RoleSelection>,
     /// Who the requestor says it is (user name; of other kinds the kind only).
     pub user: Option<String>,
+    /// How many operations may be under way at a time.
+    pub window: Window,
 }
 
 impl AssociationInfo {
@@ -91,6 +96,7 @@ impl AssociationInfo {
             peer_max_pdu: theirs.max_length,
             roles: ac.user.roles.clone(),
             user: rq.user.identity.as_ref().map(who),
+            window: Window::agreed(role, rq, ac),
         }
     }
 }
@@ -142,7 +148,19 @@ pub struct Association {
     last_id: u16,
     /// Requests of ours whose responses nobody waits for any more.
     abandoned: Vec<u16>,
+    /// C-STORE requests of ours that are not answered yet.
+    pub(crate) outstanding: Vec<Outstanding>,
+    /// Requests of the peer's that are answered when they are done.
+    deferred: Vec<Deferred>,
     scratch: Vec<u8>,
+}
+
+/// A C-STORE of ours on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outstanding {
+    pub(crate) message_id: u16,
+    pub(crate) bytes: u64,
+    pub(crate) begun: Instant,
 }
 
 /// What an association needs from outside to tell what happens.
@@ -183,6 +201,8 @@ impl Association {
             open_data: None,
             last_id: 0,
             abandoned: Vec::new(),
+            outstanding: Vec::new(),
+            deferred: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -214,10 +234,19 @@ impl Association {
         self.contexts.request(abstract_syntax, transfer_syntax).cloned()
     }
 
-    /// An id for the next request; never 0.
+    /// Requests of ours that may be under way at a time.
+    pub fn window(&self) -> usize {
+        self.info.window.ours
+    }
+
+    /// An id for the next request; never 0, nor that of one that is under way.
     pub fn next_message_id(&mut self) -> u16 {
-        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-        self.last_id
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if self.outstanding.iter().all(|one| one.message_id != self.last_id) {
+                return self.last_id;
+            }
+        }
     }
 
     /// Sends a response without data set, in one write.

@@ -1,16 +1,19 @@
 //! Messages in: commands, the data sets behind them, the responses to requests of ours.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::Association;
+use super::deferred::{Deferred, poll_done};
 use crate::context::Context;
 use crate::error::Error;
 use crate::events::kinds;
 use crate::message::{self, Command, MAX_COMMAND, Request, Response};
 use crate::pdu::{Abort, Pdv};
+use crate::service::store::Stored;
 use crate::wire::Incoming;
 
 /// A data set was longer than its reader allows.
@@ -91,16 +94,16 @@ impl Association {
         message_id: u16,
         during: &'static str,
     ) -> Result<Response, Error> {
-        match self.heard(message_id, during).await? {
+        match self.heard(&[message_id], during).await? {
             Heard::Response(response) => Ok(response),
             other => Err(self.unexpected(other, during).await),
         }
     }
 
-    /// What the peer says next while a response to a request of ours is due.
+    /// What the peer says next while responses to requests of ours are due.
     pub(crate) async fn heard(
         &mut self,
-        message_id: u16,
+        due: &[u16],
         during: &'static str,
     ) -> Result<Heard, Error> {
         let deadline = Instant::now() + self.timeouts.response;
@@ -108,7 +111,7 @@ impl Association {
             return Ok(match self.command(during, self.timeouts.response).await? {
                 // what comes late for a request that was let go of
                 Some((_, Command::Response(late)))
-                    if late.message_id != message_id
+                    if !due.contains(&late.message_id)
                         && self.abandoned.contains(&late.message_id)
                         && Instant::now() < deadline =>
                 {
@@ -117,10 +120,12 @@ impl Association {
                     }
                     continue;
                 }
-                Some((_, Command::Response(response))) if response.message_id != message_id => {
+                Some((_, Command::Response(response))) if !due.contains(&response.message_id) => {
+                    let due: Vec<String> = due.iter().map(u16::to_string).collect();
                     let what = format!(
-                        "a response to message {} instead of {message_id}",
-                        response.message_id
+                        "a response to message {} instead of {}",
+                        response.message_id,
+                        due.join(" or ")
                     );
                     return Err(self.protocol(&what, during).await);
                 }
@@ -222,10 +227,19 @@ impl Association {
             if let Some(pdv) = self.fragments.pop_front() {
                 return Ok(Some(pdv));
             }
-            let received = self.wire.receive(during, limit).await;
+            self.answer_done().await?;
+            let received = match self.receive_or_done(during, limit).await {
+                Either::Received(received) => received,
+                Either::Done(done) => {
+                    self.answer(done).await?;
+                    continue;
+                }
+            };
             match self.noted(received)? {
                 Incoming::Data(pdvs) => self.fragments.extend(pdvs),
                 Incoming::Release => {
+                    // Sta8 still sends data: what is being stored gets its answer
+                    self.settle(0).await?;
                     self.answer_release().await?;
                     self.journal.end(kinds::RELEASED, "the peer released the association");
                     return Ok(None);
@@ -234,4 +248,26 @@ impl Association {
             }
         }
     }
+
+    /// What comes first: a PDU, or the end of something that was deferred.
+    async fn receive_or_done(&mut self, during: &'static str, limit: Duration) -> Either {
+        if self.deferred.is_empty() {
+            return Either::Received(self.wire.receive(during, limit).await);
+        }
+        let Self { wire, deferred, .. } = self;
+        let mut receiving = std::pin::pin!(wire.receive(during, limit));
+        std::future::poll_fn(|cx| {
+            let done = poll_done(deferred, cx);
+            if !done.is_empty() {
+                return Poll::Ready(Either::Done(done));
+            }
+            receiving.as_mut().poll(cx).map(Either::Received)
+        })
+        .await
+    }
+}
+
+enum Either {
+    Received(Result<Incoming, Error>),
+    Done(Vec<(Deferred, Stored)>),
 }

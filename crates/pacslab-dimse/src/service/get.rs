@@ -107,52 +107,113 @@ async fn perform(
         Some(Ok(task)) => task,
     };
     progress.total = task.total();
+    let mut sending = Sending { id, sent: Vec::new(), over: false };
     loop {
-        let mut next = task.next();
-        let next = match ready(&mut next).await {
-            // the pending response leaves with the object behind it, in one write
-            Some(next) => next,
-            None => {
-                association.flush().await?;
-                match association.unless_cancelled(id, &mut next).await? {
-                    Some(next) => next,
-                    None => return Ok(Status::CANCEL.into()),
-                }
-            }
+        let mut cancelled = match sending.fill(association, task.as_mut(), progress).await? {
+            Filled::Cancelled => return Ok(Status::CANCEL.into()),
+            Filled::Ended if sending.sent.is_empty() => return Ok(progress.reply()),
+            Filled::Failed | Filled::Ended if sending.sent.is_empty() => false,
+            _ => sending.answer(association, progress).await?,
         };
-        let (outcome, mut cancelled) = match next {
-            None => return Ok(progress.reply()),
-            Some(Err(failed)) => (SubOperation::Failed(failed), false),
-            Some(Ok(object)) => send(association, id, &object).await?,
-        };
-        progress.count(&outcome);
         cancelled = cancelled || association.cancelled(id).await?;
         if cancelled {
+            // what is on its way is brought to its end
+            while !sending.sent.is_empty() {
+                sending.answer(association, progress).await?;
+            }
             return Ok(Status::CANCEL.into());
         }
         progress.queue_pending(association, context, request);
     }
 }
 
-/// One sub-operation, and whether the C-GET was cancelled meanwhile.
-async fn send(
-    association: &mut Association,
+/// The sub-operations under way: one, or as many as the requestor's window takes.
+struct Sending {
+    /// The message id of the C-GET.
     id: u16,
-    object: &Object,
-) -> Result<(SubOperation, bool), Error> {
-    let Object { sop_class, sop_instance, transfer_syntax, data } = object;
-    let failed = |why| SubOperation::Failed(Failed { sop_instance: sop_instance.clone(), why });
-    let store = StoreRequest::new(sop_class, sop_instance, transfer_syntax, data);
-    Ok(match association.store_for(id, store).await {
-        Ok((reply, cancelled)) if reply.status.is_success() => (SubOperation::Completed, cancelled),
-        Ok((reply, cancelled)) if reply.status.is_done() => {
-            (SubOperation::Warning(sop_instance.clone()), cancelled)
+    sent: Vec<(u16, Uid)>,
+    over: bool,
+}
+
+enum Filled {
+    /// The window is full, or what comes next is not read yet.
+    Enough,
+    /// One that cannot be sent was counted.
+    Failed,
+    Ended,
+    Cancelled,
+}
+
+impl Sending {
+    /// Sends what there is, up to the window.
+    async fn fill(
+        &mut self,
+        association: &mut Association,
+        task: &mut dyn GetTask,
+        progress: &mut Progress,
+    ) -> Result<Filled, Error> {
+        while self.sent.len() < association.window() && !self.over {
+            let mut next = task.next();
+            let next = match ready(&mut next).await {
+                // the pending response leaves with the object behind it, in one write
+                Some(next) => next,
+                None if !self.sent.is_empty() => return Ok(Filled::Enough),
+                None => {
+                    association.flush().await?;
+                    match association.unless_cancelled(self.id, &mut next).await? {
+                        Some(next) => next,
+                        None => return Ok(Filled::Cancelled),
+                    }
+                }
+            };
+            let failed = match next {
+                None => {
+                    self.over = true;
+                    break;
+                }
+                Some(Err(failed)) => failed,
+                Some(Ok(object)) => match self.send(association, &object).await {
+                    Ok(()) => continue,
+                    // nothing was sent
+                    Err(error @ Error::ContextRefused { .. }) => {
+                        Failed { sop_instance: object.sop_instance, why: error.to_string() }
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            progress.count(&SubOperation::Failed(failed));
+            return Ok(if self.sent.is_empty() { Filled::Failed } else { Filled::Enough });
         }
-        Ok((reply, cancelled)) => (failed(format!("it answered {reply}")), cancelled),
-        // nothing was sent
-        Err(error @ Error::ContextRefused { .. }) => (failed(error.to_string()), false),
-        Err(error) => return Err(error),
-    })
+        Ok(if self.over { Filled::Ended } else { Filled::Enough })
+    }
+
+    async fn send(&mut self, association: &mut Association, object: &Object) -> Result<(), Error> {
+        let Object { sop_class, sop_instance, transfer_syntax, data } = object;
+        let store = StoreRequest::new(sop_class, sop_instance, transfer_syntax, data);
+        let message_id = association.begin_store(store).await?;
+        self.sent.push((message_id, sop_instance.clone()));
+        Ok(())
+    }
+
+    /// Takes the next answer; tells whether the C-GET was cancelled meanwhile.
+    async fn answer(
+        &mut self,
+        association: &mut Association,
+        progress: &mut Progress,
+    ) -> Result<bool, Error> {
+        let (message_id, reply, cancelled) = association.next_stored_for(self.id).await?;
+        let found = self.sent.iter().position(|(id, _)| *id == message_id);
+        let (_, sop_instance) = self.sent.swap_remove(found.ok_or(Error::Over)?);
+        progress.count(&match reply.status {
+            status if status.is_success() => SubOperation::Completed,
+            status if status.is_done() => SubOperation::Warning(sop_instance),
+            _ => {
+                let why = format!("it answered {reply}");
+                SubOperation::Failed(Failed { sop_instance, why })
+            }
+        });
+        Ok(cancelled)
+    }
 }
 
 /// A retrieve of ours under way. Let go of before its end, its association is of no more use.
@@ -201,7 +262,7 @@ impl Getting<'_> {
             return Ok(None);
         }
         let Exchange { association, message_id, during, .. } = &mut self.exchange;
-        let response = match association.heard(*message_id, during).await? {
+        let response = match association.heard(&[*message_id], during).await? {
             Heard::Response(response) => response,
             Heard::Request(context, request) => {
                 return self.take(&context, request).await.map(Some);
@@ -235,9 +296,10 @@ impl Getting<'_> {
         let Exchange { association, during, .. } = &mut self.exchange;
         match &request.operation {
             Operation::Store { sop_class, sop_instance, .. } => {
-                let (reply, bytes) =
+                let (stored, bytes) =
                     store::take(association, context, &request, self.handler).await?;
                 self.bytes += bytes;
+                let reply = stored.reply;
                 let (sop_class, sop_instance) = (sop_class.clone(), sop_instance.clone());
                 Ok(Got::Object { sop_class, sop_instance, bytes, reply })
             }

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pacslab_model::Uid;
+use pacslab_model::{Identifiers, Uid};
 
-use crate::association::{Association, AssociationInfo, Data, Heard};
+use crate::association::{Association, AssociationInfo, Data, Deferred, Heard, Outstanding};
 use crate::context::Context;
 use crate::error::Error;
 use crate::message::{MoveOriginator, Operation, Priority, Request};
@@ -37,21 +37,56 @@ pub trait StoreSink: Send {
     /// The next bytes. After an error the rest is skipped and the error answered.
     fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply>;
 
-    /// All bytes have come; the answer is sent when this is ready.
-    fn finish(self: Box<Self>) -> BoxFuture<'static, StatusReply>;
+    /// All bytes have come; the answer is sent when this is ready. With an asynchronous window
+    /// the next object arrives meanwhile.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Stored>;
 }
 
-/// Receives one object.
+/// What came of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    pub reply: StatusReply,
+    /// The study that it was filed under, by who looked into it.
+    pub filed: Option<Identifiers>,
+}
+
+impl From<StatusReply> for Stored {
+    fn from(reply: StatusReply) -> Self {
+        Self { reply, filed: None }
+    }
+}
+
+/// Receives one object. It may be answered later, where the requestor negotiated that several
+/// operations are under way at a time.
 pub async fn scp(
     association: &mut Association,
-    context: &Context,
+    context: &Arc<Context>,
     request: &Request,
     handler: &dyn StoreHandler,
 ) -> Result<(), Error> {
     let begun = Instant::now();
-    let (reply, bytes) = take(association, context, request, handler).await?;
-    association.tell_stored(bytes, begun, &reply);
-    Ok(())
+    let window = association.info().window.theirs;
+    if window == 1 {
+        let (stored, bytes) = take(association, context, request, handler).await?;
+        association.tell_stored(bytes, begun, &stored.reply);
+        if let Some(ids) = stored.filed {
+            association.stored_in(ids);
+        }
+        return Ok(());
+    }
+    let mut bytes = 0;
+    let storing: BoxFuture<'static, Stored> =
+        match receive(association, context, request, handler, &mut bytes).await? {
+            Ok(sink) => sink.finish(),
+            Err(reply) => {
+                association.skip_data().await?;
+                Box::pin(std::future::ready(Stored::from(reply)))
+            }
+        };
+    let (context, request) = (context.clone(), request.clone());
+    association.defer(Deferred { context, request, bytes, begun, storing }).await?;
+    // beyond the window nothing is read
+    association.settle(window - 1).await
 }
 
 /// Receives one object and answers it; gives the answer and the length of the data set.
@@ -60,17 +95,17 @@ pub(super) async fn take(
     context: &Context,
     request: &Request,
     handler: &dyn StoreHandler,
-) -> Result<(StatusReply, u64), Error> {
+) -> Result<(Stored, u64), Error> {
     let mut bytes = 0;
-    let reply = match receive(association, context, request, handler, &mut bytes).await? {
+    let stored = match receive(association, context, request, handler, &mut bytes).await? {
         Ok(sink) => sink.finish().await,
         Err(reply) => {
             association.skip_data().await?;
-            reply
+            reply.into()
         }
     };
-    association.respond(context, request.response(reply.clone())).await?;
-    Ok((reply, bytes))
+    association.respond(context, request.response(stored.reply.clone())).await?;
+    Ok((stored, bytes))
 }
 
 type Received = Result<Box<dyn StoreSink>, StatusReply>;
@@ -145,37 +180,16 @@ impl<'a> StoreRequest<'a> {
 impl Association {
     /// Sends one object and waits for its answer.
     pub async fn store(&mut self, object: StoreRequest<'_>) -> Result<StatusReply, Error> {
+        let id = self.begin_store(object).await?;
+        let (_, reply) = self.next_stored().await?;
+        debug_assert!(self.outstanding.iter().all(|one| one.message_id != id));
+        Ok(reply)
+    }
+
+    /// Sends one object without waiting for its answer, and gives the id of the request. No more
+    /// than [`Self::window`] may be under way.
+    pub async fn begin_store(&mut self, object: StoreRequest<'_>) -> Result<u16, Error> {
         let begun = Instant::now();
-        let (message_id, bytes) = self.send_store(object).await?;
-        let response = self.response(message_id, ANSWER).await?;
-        self.skip_data().await?;
-        self.tell_stored(bytes, begun, &response.reply);
-        Ok(response.reply)
-    }
-
-    /// Sends one object as a sub-operation of the C-GET with the id `get`; tells as well whether
-    /// that was cancelled before the answer came.
-    pub(super) async fn store_for(
-        &mut self,
-        get: u16,
-        object: StoreRequest<'_>,
-    ) -> Result<(StatusReply, bool), Error> {
-        let (message_id, _) = self.send_store(object).await?;
-        let mut cancelled = false;
-        let response = loop {
-            match self.heard(message_id, ANSWER).await? {
-                Heard::Response(response) => break response,
-                // of something else: it came too late
-                Heard::Cancel(id) => cancelled |= id == get,
-                other => return Err(self.unexpected(other, ANSWER).await),
-            }
-        };
-        self.skip_data().await?;
-        Ok((response.reply, cancelled))
-    }
-
-    /// The id of the request and the length of the data set.
-    async fn send_store(&mut self, object: StoreRequest<'_>) -> Result<(u16, u64), Error> {
         let context =
             self.context_for(object.sop_class.as_str(), Some(object.transfer_syntax.as_str()))?;
         let message_id = self.next_message_id();
@@ -187,7 +201,49 @@ impl Association {
         };
         let request = Request { message_id, has_data: true, operation };
         let bytes = self.send_request(&context, request, object.data).await?;
-        Ok((message_id, bytes))
+        self.outstanding.push(Outstanding { message_id, bytes, begun });
+        Ok(message_id)
+    }
+
+    /// The next answer to an object that was sent, in whatever order they come.
+    pub async fn next_stored(&mut self) -> Result<(u16, StatusReply), Error> {
+        match self.hear_stored().await? {
+            Ok((sent, reply)) => {
+                self.tell_stored(sent.bytes, sent.begun, &reply);
+                Ok((sent.message_id, reply))
+            }
+            Err(heard) => Err(self.unexpected(heard, ANSWER).await),
+        }
+    }
+
+    /// The next answer to a sub-operation of the C-GET with the id `get`; tells as well whether
+    /// that was cancelled before the answer came.
+    pub(super) async fn next_stored_for(
+        &mut self,
+        get: u16,
+    ) -> Result<(u16, StatusReply, bool), Error> {
+        let mut cancelled = false;
+        loop {
+            match self.hear_stored().await? {
+                Ok((sent, reply)) => return Ok((sent.message_id, reply, cancelled)),
+                // of something else: it came too late
+                Err(Heard::Cancel(id)) => cancelled |= id == get,
+                Err(other) => return Err(self.unexpected(other, ANSWER).await),
+            }
+        }
+    }
+
+    async fn hear_stored(&mut self) -> Result<Result<(Outstanding, StatusReply), Heard>, Error> {
+        let due: Vec<u16> = self.outstanding.iter().map(|one| one.message_id).collect();
+        let response = match self.heard(&due, ANSWER).await? {
+            Heard::Response(response) => response,
+            other => return Ok(Err(other)),
+        };
+        self.skip_data().await?;
+        // `heard` gives only what is due
+        let found = self.outstanding.iter().position(|one| one.message_id == response.message_id);
+        let sent = found.map(|at| self.outstanding.remove(at)).ok_or(Error::Over)?;
+        Ok(Ok((sent, response.reply)))
     }
 }
 

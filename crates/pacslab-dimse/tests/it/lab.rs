@@ -10,7 +10,7 @@ use pacslab_dimse::message::{Operation, Request};
 use pacslab_dimse::service::find::{FindHandler, FindRequest, FindResults};
 use pacslab_dimse::service::get::{GetHandler, GetRequest, GetTask, Object as Outgoing};
 use pacslab_dimse::service::move_::{Failed, MoveHandler, MoveRequest, MoveTask, SubOperation};
-use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink};
+use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink, Stored};
 use pacslab_dimse::service::{find, get, move_, store, verification};
 use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Proposal, Remote,
@@ -68,14 +68,14 @@ impl StoreSink for Sink {
         }
     }
 
-    fn finish(self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Stored> {
         Box::pin(async move {
             if self.instance.as_str() == SLOW {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             let object = (self.instance, self.syntax, self.bytes);
             self.memory.stored.lock().unwrap().push(object);
-            StatusReply::SUCCESS
+            StatusReply::SUCCESS.into()
         })
     }
 }

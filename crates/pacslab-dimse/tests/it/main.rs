@@ -7,3 +7,4 @@ mod get;
 mod lab;
 mod queries;
 mod secure;
+mod window;

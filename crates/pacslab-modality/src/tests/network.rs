@@ -8,7 +8,7 @@ use pacslab_dicom::{Dataset, TransferSyntax, parse};
 use pacslab_dimse::message::{Operation, Request};
 use pacslab_dimse::pdu::AssociateRq;
 use pacslab_dimse::service::find::{self, FindHandler, FindRequest, FindResults};
-use pacslab_dimse::service::store::{self, StoreBegin, StoreHandler, StoreSink};
+use pacslab_dimse::service::store::{self, StoreBegin, StoreHandler, StoreSink, Stored};
 use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Handler, Offer, Remote, Requestor,
     ServerConfig, Status, StatusReply, negotiate, serve,
@@ -97,10 +97,10 @@ impl StoreSink for Sink {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> BoxFuture<'static, StatusReply> {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Stored> {
         Box::pin(async move {
             self.stored.lock().unwrap().insert(self.uid, self.bytes);
-            StatusReply::SUCCESS
+            StatusReply::SUCCESS.into()
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `pacslab send`: C-STORE. PS3.4 B.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::SeekFrom;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use pacslab_dicom::{TransferSyntax, dict};
 use pacslab_dimse::message::Priority;
 use pacslab_dimse::pdu::ProposedContext;
 use pacslab_dimse::service::store::StoreRequest;
-use pacslab_dimse::{Association, Data, Error, StatusReply};
+use pacslab_dimse::{Association, Data, Error, Proposal, StatusReply};
 use pacslab_model::Uid;
 use tokio::io::{AsyncSeekExt, BufReader};
 
@@ -113,36 +113,69 @@ impl<'a> Sending<'a> {
         Self { context, target, bar, begun: Instant::now(), sent: Vec::new() }
     }
 
-    /// Sends files over one association, which is opened again when it breaks.
+    /// Sends files over one association, which is opened again when it breaks; as many at a time
+    /// as the peer takes.
     async fn association(&mut self, contexts: &[ProposedContext], items: &[&Item]) -> Result<()> {
         let mut open: Option<Association> = None;
-        for (at, item) in items.iter().enumerate() {
+        let mut waiting: VecDeque<&Item> = items.iter().copied().collect();
+        let mut under_way: Vec<(u16, &Item)> = Vec::new();
+        let mut most = usize::MAX;
+        while !waiting.is_empty() || !under_way.is_empty() {
             let mut association = match open.take() {
                 Some(association) => association,
-                None => match self.target.connect(contexts.to_vec()).await {
+                None => match self.connect(contexts).await {
                     Ok(association) => association,
                     // nothing has been sent: the whole command failed
                     Err(failure) if self.sent.iter().all(|sent| !sent.is_stored()) => {
                         return Err(failure);
                     }
                     Err(failure) => {
-                        self.give_up(&items[at..], &failure.message);
+                        self.give_up(waiting.make_contiguous(), &failure.message);
                         return Ok(());
                     }
                 },
             };
-            let outcome = store(&mut association, item).await.map_err(|error| error.to_string());
+            let room = under_way.len() < association.window().min(most);
+            let outcome = match waiting.pop_front_if(|_| room) {
+                Some(item) => match begin(&mut association, item).await {
+                    Ok(message_id) => {
+                        under_way.push((message_id, item));
+                        None
+                    }
+                    Err(error) => Some((item, Err(error.to_string()))),
+                },
+                None => match association.next_stored().await {
+                    Ok((message_id, reply)) => under_way
+                        .iter()
+                        .position(|(id, _)| *id == message_id)
+                        .map(|at| (under_way.swap_remove(at).1, Ok(reply))),
+                    Err(error) if under_way.len() == 1 => {
+                        under_way.pop().map(|(_, item)| (item, Err(error.to_string())))
+                    }
+                    Err(_) => None,
+                },
+            };
+            if let Some((item, outcome)) = outcome {
+                self.add(item, outcome);
+                self.warn();
+            }
             if !association.is_over() {
                 open = Some(association);
+            } else if !under_way.is_empty() {
+                // one of several did it: each by itself, so that the others arrive
+                most = 1;
+                under_way.drain(..).rev().for_each(|(_, item)| waiting.push_front(item));
             }
-            self.add(item, outcome);
-            self.warn();
         }
         if let Some(association) = open {
             // every file has its answer; how the peer takes the release is of no use to anybody
             let _ = association.release().await;
         }
         Ok(())
+    }
+
+    async fn connect(&self, contexts: &[ProposedContext]) -> Result<Association> {
+        self.target.connect(Proposal::from(contexts.to_vec()).windowed()).await
     }
 
     /// The peer has gone: what is left is not tried one by one.
@@ -242,11 +275,9 @@ fn summary(sent: &[Sent]) -> Vec<Vec<String>> {
     counts.into_iter().map(row).collect()
 }
 
-/// Sends one file as it is, or, uncompressed, in the transfer syntax that the peer accepted.
-async fn store(
-    association: &mut Association,
-    item: &Item,
-) -> std::result::Result<StatusReply, Error> {
+/// Sends one file as it is, or, uncompressed, in the transfer syntax that the peer accepted; gives
+/// the id of the request.
+async fn begin(association: &mut Association, item: &Item) -> std::result::Result<u16, Error> {
     let class = item.meta.sop_class.as_str();
     let own = Uid::new(item.meta.transfer_syntax.uid());
     match association.context_for(class, Some(own.as_str())) {
@@ -254,7 +285,7 @@ async fn store(
         Ok(_) => {
             let bytes = tokio::fs::read(&item.path).await.map_err(Error::Source)?;
             let data = bytes.get(item.start as usize..).unwrap_or_default();
-            association.store(request(item, &own, Data::Bytes(data))).await
+            association.begin_store(request(item, &own, Data::Bytes(data))).await
         }
         Err(refused) => {
             if !is_plain(&item.meta.transfer_syntax) {
@@ -274,7 +305,7 @@ async fn store(
                 })?;
             let data = pacslab_dicom::encode(&set, &accepted);
             let accepted = Uid::new(accepted.uid());
-            association.store(request(item, &accepted, Data::Bytes(&data))).await
+            association.begin_store(request(item, &accepted, Data::Bytes(&data))).await
         }
     }
 }
@@ -283,11 +314,11 @@ async fn stream(
     association: &mut Association,
     item: &Item,
     syntax: &Uid,
-) -> std::result::Result<StatusReply, Error> {
+) -> std::result::Result<u16, Error> {
     let mut file = tokio::fs::File::open(&item.path).await.map_err(Error::Source)?;
     file.seek(SeekFrom::Start(item.start)).await.map_err(Error::Source)?;
     let mut reader = BufReader::with_capacity(256 * 1024, file);
-    association.store(request(item, syntax, Data::Reader(&mut reader))).await
+    association.begin_store(request(item, syntax, Data::Reader(&mut reader))).await
 }
 
 fn request<'a>(item: &'a Item, syntax: &'a Uid, data: Data<'a>) -> StoreRequest<'a> {

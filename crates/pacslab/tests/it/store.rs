@@ -74,6 +74,16 @@ fn pynetdicom_stores_a_large_object_and_many_small_ones() {
 }
 
 #[test]
+fn pynetdicom_negotiates_the_asynchronous_window() {
+    needs!("python");
+    let lab = Lab::start();
+    let ct = fixture("ct.dcm");
+    let args = ["127.0.0.1", &lab.dicom.to_string(), "PACSLAB", ct.to_str().unwrap()];
+    let said = peers::python_script("window.py", &args).success();
+    assert!(said.stdout.contains("window negotiated"), "{said}");
+}
+
+#[test]
 fn four_associations_store_at_once() {
     needs!("storescu", "findscu");
     let lab = Lab::start();
