@@ -20,7 +20,7 @@ LABEL org.opencontainers.image.title="PACS Lab" \
 RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /data --shell /usr/sbin/nologin pacslab \
     && install -d -o 10001 -g 0 -m 0775 /data /worklists \
     && install -d /etc/pacslab
-COPY LICENSE /usr/share/doc/pacslab/
+COPY LICENSE NOTICE /usr/share/doc/pacslab/
 COPY --from=build /out/pacslab /usr/local/bin/pacslab
 ENV PACSLAB__STORAGE__DIR=/data \
     PACSLAB__WORKLIST__DIR=/worklists

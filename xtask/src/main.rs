@@ -2,7 +2,9 @@
 
 mod containers;
 mod fuzz;
+mod licences;
 mod links;
+mod notice;
 mod peers;
 mod picture;
 mod steps;
@@ -30,6 +32,7 @@ cargo xtask <chore>
   fuzz [TARGET] [SECONDS]
             cargo-fuzz (nightly) with one target, or with each in turn; 60 seconds each.
             Names what is missing. What it finds is in fuzz/artifacts
+  notice    write NOTICE: the licences of what is in the program
   picture   play the demo and draw what it prints: docs/demo.svg, README.md
   help      this text
 
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["windows"] => windows::windows(&root, &filter),
         ["tidy"] => tidy_up(&root),
         ["fuzz", rest @ ..] => fuzz::fuzz(&root, rest),
+        ["notice"] => notice::write(&root),
         ["picture"] => picture::picture(&root),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -2,6 +2,7 @@
 //! Here is where they are looked for, named and installed; what a test does without one is in
 //! `crates/pacslab/tests/it/support/peers.rs`.
 
+use crate::licences;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -77,6 +78,7 @@ pub(crate) fn missing(root: &Path) -> Vec<Missing> {
             ),
         });
     }
+    missing.extend(licences::missing());
     missing
 }
 
@@ -97,6 +99,7 @@ pub(crate) fn install(root: &Path) -> Result<(), String> {
     if !venv_is_current(root) {
         make_venv(root)?;
     }
+    licences::install()?;
     match missing(root) {
         still if still.is_empty() => Ok(()),
         still => {
@@ -211,7 +214,7 @@ pub(crate) fn retried(mut attempt: impl FnMut() -> Result<(), String>) -> Result
     outcome
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let shown = format!("{command:?}");
     match command.stdin(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),

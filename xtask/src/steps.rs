@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the steps, their times, and what was skipped for want of a peer.
 
-use crate::{peers, tidy};
+use crate::{licences, peers, tidy};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -25,6 +25,7 @@ pub(crate) fn test(root: &Path, install: bool, filter: &[String]) -> Result<(), 
         table.step("lint", || {
             cargo.run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         });
+        table.step("licences", || licences::check(root));
         if tidy::has_doctests(root) {
             table.step("doctests", || cargo.run(&["test", "--quiet", "--doc", "--workspace"]));
         }

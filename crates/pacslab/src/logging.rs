@@ -27,7 +27,8 @@ pub(crate) struct Logged;
 
 impl Emit for Logged {
     fn emit(&self, event: Event) {
-        let peer = match (event.direction, event.peer.as_str()) {
+        let name = crate::output::printable(&event.peer);
+        let peer = match (event.direction, name.as_str()) {
             (_, "") => String::new(),
             (Some(Direction::In), peer) => format!(" <- {peer}"),
             (_, peer) => format!(" -> {peer}"),

@@ -140,8 +140,10 @@ impl Output {
     fn labelled(&self, label: &str, color: AnsiColor, text: &str) {
         let style = Style::new().bold().fg_color(Some(color.into()));
         let mut err = anstream::AutoStream::auto(io::stderr().lock());
+        // some say more than a line, and some repeat what a peer said
+        let lines: Vec<String> = text.lines().map(printable).collect();
         // a failing standard error leaves no way to say so
-        let _ = writeln!(err, "{style}{label}{style:#}: {text}");
+        let _ = writeln!(err, "{style}{label}{style:#}: {}", lines.join("\n"));
     }
 
     /// Columns of the terminal; `None`: not a terminal, lines may be as long as they need.
@@ -182,9 +184,14 @@ pub(crate) fn shown(path: &Path) -> PathBuf {
     path.strip_prefix(&here).unwrap_or(path).components().collect()
 }
 
-/// The text with control characters replaced.
+/// The text with everything replaced that would end its line, colour it or turn it around: it may
+/// be a stranger's.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

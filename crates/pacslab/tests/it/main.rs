@@ -13,6 +13,7 @@
 mod support;
 
 mod bad_input;
+mod bad_text;
 mod cli;
 mod demo;
 mod doctor;
