@@ -16,7 +16,7 @@ pub mod uid;
 pub use ae::AeTitle;
 pub use event::{Direction, Emit, Event, Identifiers, Outcome};
 pub use name::PersonName;
-pub use query::{Key, Query, Test};
+pub use query::{Cursor, Key, Query, Test};
 pub use seed::Seed;
 pub use study::Level;
 pub use tag::{Tag, Vr, tags};

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::query::{Key, Test};
 use crate::tag::{Tag, Vr, tags};
 use crate::time::{Date, DateTimeRange, TimeOfDay, TimeRange};
@@ -18,7 +20,7 @@ pub trait Attributes {
 }
 
 /// What differs between doors.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rules {
     /// Person names match without regard to case (allowed by PS3.4 C.2.2.2.1).
     pub fold_names: bool,
@@ -166,10 +168,31 @@ fn name_matches(wanted: &str, value: &str, rules: &Rules) -> bool {
     value.split('=').any(|group| wildcard(&wanted, &normal(group)))
 }
 
-/// A person name in the form in which names are compared. The index keeps the same form.
-pub fn fold_name(text: &str, rules: &Rules) -> String {
+/// A person name in the form in which names are compared.
+fn fold_name(text: &str, rules: &Rules) -> String {
     let text = if rules.fold_names || rules.fold_all { text.to_lowercase() } else { text.into() };
     if rules.fold_accents { text.chars().flat_map(without_accent).collect() } else { text }
+}
+
+/// What differs in case or accents only, and not even that, has the same fold. Letter by letter,
+/// so that whatever a pattern matches under any [`Rules`] its fold matches as well (with `*` for
+/// `?`: some letters become two). An index keeps this form.
+pub fn fold_text(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let lower = text.chars().flat_map(char::to_lowercase);
+    // a sigma is written in another way at the end of a word
+    lower.map(|c| if c == 'ς' { 'σ' } else { c }).flat_map(without_accent).collect()
+}
+
+/// A number in the form in which equal numbers are equal texts; what is none stays as it is.
+pub fn fold_number(text: &str) -> String {
+    match text.trim().parse::<f64>() {
+        // zero has two signs, and both are equal
+        Ok(number) => (number + 0.0).to_string(),
+        Err(_) => text.trim().to_owned(),
+    }
 }
 
 /// The base letters of Latin letters with accents (Latin-1 and Latin Extended-A).

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::matching::Rules;
 use crate::study::Level;
 use crate::tag::{Tag, Vr};
 use crate::time::{Date, DateTimeRange, TimeRange};
@@ -13,13 +14,50 @@ pub struct Query {
     pub level: Level,
     /// All must match. Keys with [`Test::Any`] only ask for the attribute to be returned.
     pub keys: Vec<Key>,
+    /// Rows left out at the beginning. Pages of a long answer are cheaper by [`after`](Self::after).
     pub offset: usize,
     pub limit: Option<usize>,
+    /// Only what comes behind this row: the next page.
+    pub after: Option<Cursor>,
+    /// How texts are compared.
+    pub rules: Rules,
 }
+
+/// The place of a row in the order of answers. It stays what it is while others come and go.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Cursor(pub Vec<i64>);
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, number) in self.0.iter().enumerate() {
+            let dot = if at == 0 { "" } else { "." };
+            write!(f, "{dot}{number}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        /// Date, study, number of the series, series, number of the instance, instance.
+        const LONGEST: usize = 6;
+        let numbers = text.split('.').map(str::parse).collect::<Result<Vec<i64>, _>>();
+        match numbers {
+            Ok(numbers) if numbers.len() <= LONGEST => Ok(Self(numbers)),
+            _ => Err(BadCursor(text.chars().take(80).collect())),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("'{0}' is no place in a list; start from its first page")]
+pub struct BadCursor(pub String);
 
 impl Query {
     pub fn new(level: Level) -> Self {
-        Self { level, keys: Vec::new(), offset: 0, limit: None }
+        Self { level, keys: Vec::new(), offset: 0, limit: None, after: None, rules: Rules::QUERY }
     }
 
     #[must_use]
@@ -186,6 +224,16 @@ mod tests {
             test(Vr::DT, "20260101-0500-20260102-0500"),
             Test::Range(Some("20260101-0500".into()), Some("20260102-0500".into()))
         );
+    }
+
+    #[test]
+    fn cursors_are_texts_as_well() {
+        let cursor = Cursor(vec![-1, 7, 0]);
+        assert_eq!(cursor.to_string(), "-1.7.0");
+        assert_eq!("-1.7.0".parse(), Ok(cursor));
+        for bad in ["", "1.x", "1.2.3.4.5.6.7", "../1"] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -11,13 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pacslab_model::matching::Attributes;
-use pacslab_model::{Level, Moment, Query, Tag, Uid, tags};
+use pacslab_model::{Cursor, Level, Moment, Query, Tag, Uid, tags};
 use serde::{Deserialize, Serialize};
 
 pub use crate::sqlite::index::SqliteIndex;
 
 use crate::blobs::{Location, Position};
 use crate::error::Result;
+use crate::sqlite::text;
 
 pub trait Index: Send + Sync + fmt::Debug {
     /// Where a damaged index was put when this one was opened: all is to be taken in again.
@@ -34,8 +35,9 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// Which of these SOP instance UIDs are there already, in order.
     fn known(&self, sop_instances: &[Uid]) -> Result<Vec<Option<Known>>>;
 
-    /// The rows that `matching::matches` with `Rules::QUERY` accepts. Newest study first, then by
-    /// series number and instance number. Keys of lower levels match nothing.
+    /// The rows that `matching::matches` accepts under the query's rules. Newest study first, then
+    /// by series number and instance number; patients in the order they came, newest first. Keys
+    /// of lower levels match nothing.
     fn find(&self, query: &Query) -> Result<Vec<Row>>;
 
     /// What to send, by study, series number and instance number. An empty scope is nothing.
@@ -181,12 +183,31 @@ pub type Texts = BTreeMap<Tag, String>;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     pub level: Level,
-    /// From the patient down to `level`; what is counted or collected is among them.
-    pub(crate) texts: Vec<Arc<Texts>>,
+    /// From the patient down to `level`.
+    pub(crate) parts: Vec<Arc<Part>>,
     /// When something last arrived in it.
     pub received_at: Moment,
+    /// Bytes of all instances in it.
+    pub size: u64,
+    pub(crate) place: Cursor,
     /// At instance level.
     pub stored: Option<Box<Stored>>,
+}
+
+/// The values of one level.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Part {
+    /// The unique key, and what is counted or collected.
+    pub(crate) own: Vec<(Tag, String)>,
+    /// The rest, as the row has it.
+    pub(crate) held: Vec<u8>,
+}
+
+impl Part {
+    fn get(&self, tag: Tag) -> Option<&str> {
+        let own = self.own.iter().find(|(held, _)| *held == tag).map(|(_, text)| text.as_str());
+        own.or_else(|| text::iter(&self.held).find(|(held, _)| *held == tag).map(|(_, text)| text))
+    }
 }
 
 impl Row {
@@ -196,7 +217,12 @@ impl Row {
     }
 
     pub fn get(&self, tag: Tag) -> Option<&str> {
-        self.texts.iter().find_map(|texts| texts.get(&tag)).map(String::as_str)
+        self.parts.iter().find_map(|part| part.get(tag))
+    }
+
+    /// What `Query::after` takes to go on behind this row.
+    pub fn cursor(&self) -> Cursor {
+        self.place.clone()
     }
 
     pub fn number(&self, tag: Tag) -> Option<u64> {
@@ -205,7 +231,10 @@ impl Row {
 
     /// All that is held, from the patient down.
     pub fn iter(&self) -> impl Iterator<Item = (Tag, &str)> {
-        self.texts.iter().flat_map(|texts| texts.iter()).map(|(tag, text)| (*tag, text.as_str()))
+        self.parts.iter().flat_map(|part| {
+            let own = part.own.iter().map(|(tag, text)| (*tag, text.as_str()));
+            own.chain(text::iter(&part.held))
+        })
     }
 
     /// Modalities of the study, in alphabetical order.

@@ -16,6 +16,7 @@ use crate::error::Result;
 const SCHEMA: Schema = Schema {
     synchronous: "FULL",
     spare: false,
+    cache: super::SMALL,
     migrations: &["
     CREATE TABLE orders(
         id INTEGER PRIMARY KEY, accession TEXT NOT NULL, issuer TEXT NOT NULL,

@@ -3,69 +3,76 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use pacslab_model::{Moment, Query, Tag, Uid};
+use pacslab_model::{Moment, Query, Tag, Uid, Vr};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::ingest::{self, Cache};
-use super::{Database, Schema, Sql, amend, find, lock};
+use super::terms::Searched;
+use super::text::uid_key;
+use super::{Database, Schema, Sql, amend, find, lock, ruin, scope};
 use crate::blobs::{Location, Position};
 use crate::error::Result;
 use crate::index::{
     Arrival, Counts, Index, Ingested, Known, NewInstance, Row, Scope, Source, Stored,
 };
 
-/// Attributes that are searched by an index are columns; all are in `attributes`, a JSON object
-/// by tag. `odd` marks rows whose searched values hold several (a backslash): the columns cannot
-/// answer for those, so every search looks at them besides.
+/// Rows are numbered as they come, so that new ones lie side by side; UIDs are found by a number
+/// made of them (`key`). `rank` is the date and time of the study in seconds: the order of answers.
+/// A term is a value of an attribute in the form it is searched in. `held` is all that was said;
+/// `odd` marks studies of several dates. The number of an instance is that of its arrival.
+/// Why these tables and no others: docs/adr/0008.
 const SCHEMA: Schema = Schema {
     synchronous: "NORMAL",
     spare: true,
-    migrations: &["
-    CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    cache: (8192, 3072),
+    migrations: &[
+        // those before were made anew: see `open`
+        "",
+        "
+    CREATE TABLE state(
+        id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, pack INTEGER NOT NULL,
+        pack_offset INTEGER NOT NULL, patients INTEGER NOT NULL, studies INTEGER NOT NULL,
+        series INTEGER NOT NULL, instances INTEGER NOT NULL, size INTEGER NOT NULL,
+        last_patient INTEGER NOT NULL, last_study INTEGER NOT NULL, last_series INTEGER NOT NULL,
+        last_instance INTEGER NOT NULL, searched TEXT NOT NULL);
+    INSERT INTO state VALUES(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '');
     CREATE TABLE patients(
-        id INTEGER PRIMARY KEY, patient_id TEXT NOT NULL UNIQUE, odd INTEGER NOT NULL,
-        studies INTEGER NOT NULL, series INTEGER NOT NULL, instances INTEGER NOT NULL,
-        received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL,
-        attributes TEXT NOT NULL);
-    CREATE INDEX patients_odd ON patients(odd) WHERE odd = 1;
-    CREATE TABLE patient_names(
-        fold TEXT NOT NULL, patient INTEGER NOT NULL, PRIMARY KEY(fold, patient)) WITHOUT ROWID;
-    CREATE INDEX patient_names_patient ON patient_names(patient);
+        id INTEGER PRIMARY KEY, patient_id TEXT NOT NULL, studies INTEGER NOT NULL,
+        series INTEGER NOT NULL, instances INTEGER NOT NULL, size INTEGER NOT NULL,
+        received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL, held BLOB NOT NULL);
+    CREATE TABLE patient_terms(
+        tag INTEGER NOT NULL, term TEXT NOT NULL, patient INTEGER NOT NULL,
+        PRIMARY KEY(tag, term, patient)) WITHOUT ROWID;
     CREATE TABLE studies(
-        id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, patient INTEGER NOT NULL,
-        odd INTEGER NOT NULL, date TEXT NOT NULL, time TEXT NOT NULL, accession TEXT NOT NULL,
-        series INTEGER NOT NULL, instances INTEGER NOT NULL,
-        modalities TEXT NOT NULL, sop_classes TEXT NOT NULL,
-        received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL,
-        attributes TEXT NOT NULL);
+        id INTEGER PRIMARY KEY, key INTEGER NOT NULL, uid TEXT NOT NULL, patient INTEGER NOT NULL,
+        rank INTEGER NOT NULL, odd INTEGER NOT NULL, series INTEGER NOT NULL,
+        instances INTEGER NOT NULL, size INTEGER NOT NULL, modalities TEXT NOT NULL,
+        sop_classes TEXT NOT NULL, received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL,
+        held BLOB NOT NULL);
+    CREATE INDEX studies_key ON studies(key);
+    CREATE INDEX studies_patient ON studies(patient, rank);
+    CREATE INDEX studies_newest ON studies(rank);
     CREATE INDEX studies_odd ON studies(odd) WHERE odd = 1;
-    CREATE INDEX studies_patient ON studies(patient);
-    CREATE INDEX studies_accession ON studies(accession);
-    CREATE INDEX studies_date ON studies(date, time, id);
+    CREATE TABLE study_terms(
+        tag INTEGER NOT NULL, term TEXT NOT NULL, rank INTEGER NOT NULL, study INTEGER NOT NULL,
+        PRIMARY KEY(tag, term, rank, study)) WITHOUT ROWID;
     CREATE TABLE series(
-        id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, study INTEGER NOT NULL,
-        odd INTEGER NOT NULL, number INTEGER NOT NULL, modality TEXT NOT NULL,
-        instances INTEGER NOT NULL,
-        received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL,
-        attributes TEXT NOT NULL);
-    CREATE INDEX series_odd ON series(odd) WHERE odd = 1;
+        id INTEGER PRIMARY KEY, key INTEGER NOT NULL, uid TEXT NOT NULL, study INTEGER NOT NULL,
+        number INTEGER NOT NULL, instances INTEGER NOT NULL, size INTEGER NOT NULL,
+        received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL, held BLOB NOT NULL);
+    CREATE INDEX series_key ON series(key);
     CREATE INDEX series_study ON series(study, number);
     CREATE TABLE instances(
-        id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, series INTEGER NOT NULL,
-        odd INTEGER NOT NULL, number INTEGER NOT NULL,
-        sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL, size INTEGER NOT NULL,
-        digest BLOB NOT NULL, pack INTEGER NOT NULL, pack_offset INTEGER NOT NULL,
-        length INTEGER NOT NULL, crc INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY, key INTEGER NOT NULL, uid TEXT NOT NULL, series INTEGER NOT NULL,
+        number INTEGER NOT NULL, sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
+        size INTEGER NOT NULL, digest BLOB NOT NULL, pack INTEGER NOT NULL,
+        pack_offset INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL,
         received_at INTEGER NOT NULL, received_offset INTEGER NOT NULL,
-        calling_ae TEXT NOT NULL, remote TEXT NOT NULL, attributes TEXT NOT NULL);
-    CREATE INDEX instances_odd ON instances(odd) WHERE odd = 1;
+        calling_ae TEXT NOT NULL, remote TEXT NOT NULL, accession TEXT, held BLOB NOT NULL);
+    CREATE INDEX instances_key ON instances(key);
     CREATE INDEX instances_series ON instances(series, number);
-    CREATE TABLE arrivals(
-        number INTEGER PRIMARY KEY, at INTEGER NOT NULL, at_offset INTEGER NOT NULL,
-        accession TEXT NOT NULL, patient_id TEXT NOT NULL, study TEXT NOT NULL,
-        series TEXT NOT NULL, instance TEXT NOT NULL, sop_class TEXT NOT NULL,
-        calling_ae TEXT NOT NULL);
-    "],
+    ",
+    ],
 };
 
 #[derive(Debug)]
@@ -73,13 +80,15 @@ pub struct SqliteIndex {
     db: Database,
     /// What was taken in last; locked before the writer.
     cache: Mutex<Cache>,
+    searched: Searched,
     /// Where a damaged one was put.
     aside: Option<PathBuf>,
 }
 
 /// One row of each table.
 fn probe(c: &Connection) -> Sql<()> {
-    for table in ["meta", "patients", "patient_names", "studies", "series", "instances", "arrivals"]
+    for table in
+        ["state", "patients", "patient_terms", "studies", "study_terms", "series", "instances"]
     {
         let sql = format!("SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1");
         c.prepare(&sql)?.query_row([], |_| Ok(())).optional()?;
@@ -91,13 +100,62 @@ impl SqliteIndex {
     /// Opens an index, made if it is not there. One that is no database any more is set aside:
     /// it is made again from the blobs.
     pub fn open(path: &Path) -> Result<Self> {
-        let (db, aside) = Database::open_or_replace(path, &SCHEMA, probe)?;
-        Ok(Self { db, cache: Mutex::default(), aside })
+        Self::open_searching(path, &[])
+    }
+
+    /// As [`open`](Self::open), and these attributes have an index as well. One that was made
+    /// for others, or by an older version, is made again from the blobs.
+    pub fn open_searching(path: &Path, also: &[(Tag, Vr)]) -> Result<Self> {
+        let searched = Searched::new(also);
+        remove_older(path);
+        let (mut db, mut aside) = Database::open_or_replace(path, &SCHEMA, probe)?;
+        let made_for: String =
+            db.read(|c| c.query_row("SELECT searched FROM state", [], |row| row.get(0)))?;
+        if made_for != searched.fingerprint() {
+            if !made_for.is_empty() {
+                tracing::info!(path = %path.display(),
+                    "other attributes are to be searched by: the index is made again from the packs");
+                drop(db);
+                ruin::remove(path);
+                (db, aside) = Database::open_or_replace(path, &SCHEMA, probe)?;
+            }
+            note_searched(&db, &searched)?;
+        }
+        Ok(Self { db, cache: Mutex::default(), searched, aside })
     }
 
     /// Ends with the value.
     pub fn memory() -> Result<Self> {
-        Ok(Self { db: Database::memory(&SCHEMA)?, cache: Mutex::default(), aside: None })
+        Self::memory_searching(&[])
+    }
+
+    /// As [`open_searching`](Self::open_searching).
+    pub fn memory_searching(also: &[(Tag, Vr)]) -> Result<Self> {
+        let (db, searched) = (Database::memory(&SCHEMA)?, Searched::new(also));
+        note_searched(&db, &searched)?;
+        Ok(Self { db, cache: Mutex::default(), searched, aside: None })
+    }
+}
+
+fn note_searched(db: &Database, searched: &Searched) -> Result<()> {
+    db.write(|tx| tx.execute("UPDATE state SET searched = ?1", [searched.fingerprint()]).map(drop))
+}
+
+/// An index is made again rather than changed: the packs hold all that it needs.
+fn remove_older(path: &Path) {
+    let version = || -> Sql<u32> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let c = Connection::open_with_flags(path, flags)?;
+        c.query_row("PRAGMA user_version", [], |row| row.get(0))
+    };
+    if path.exists()
+        && let Ok(version) = version()
+        && version > 0
+        && (version as usize) < SCHEMA.migrations.len()
+    {
+        tracing::info!(path = %path.display(), version,
+            "the index was made by an older version: it is made again from the packs");
+        ruin::remove(path);
     }
 }
 
@@ -108,11 +166,8 @@ impl Index for SqliteIndex {
 
     fn ingest(&self, batch: &[NewInstance], upto: Position) -> Result<Vec<Ingested>> {
         let mut cache = lock(&self.cache);
-        let answer = self.db.write(|tx| {
-            let ingested = ingest::ingest(tx, &mut cache, batch)?;
-            put_position(tx, upto)?;
-            Ok(ingested)
-        });
+        let answer =
+            self.db.write(|tx| ingest::ingest(tx, &mut cache, &self.searched, batch, upto));
         if answer.is_err() {
             cache.clear();
         }
@@ -124,51 +179,43 @@ impl Index for SqliteIndex {
     }
 
     fn find(&self, query: &Query) -> Result<Vec<Row>> {
-        self.db.read(|c| find::find(c, query))
+        self.db.read(|c| find::find(c, &self.searched, query))
     }
 
     fn instances(&self, scope: &Scope) -> Result<Vec<Stored>> {
         if scope.is_empty() {
             return Ok(Vec::new());
         }
-        self.db.read(|c| find::instances(c, scope))
+        self.db.read(|c| scope::instances(c, scope))
     }
 
     fn counts(&self) -> Result<Counts> {
         self.db.read(|c| {
-            c.prepare_cached(
-                "SELECT (SELECT count(*) FROM patients), (SELECT count(*) FROM studies),
-                 (SELECT count(*) FROM series),
-                 (SELECT coalesce(sum(instances), 0) FROM studies),
-                 coalesce((SELECT value FROM meta WHERE name = 'size'), 0)",
-            )?
-            .query_row([], |row| {
-                Ok(Counts {
-                    patients: unsigned(row, 0)?,
-                    studies: unsigned(row, 1)?,
-                    series: unsigned(row, 2)?,
-                    instances: unsigned(row, 3)?,
-                    size: unsigned(row, 4)?,
+            c.prepare_cached("SELECT patients, studies, series, instances, size FROM state")?
+                .query_row([], |row| {
+                    Ok(Counts {
+                        patients: unsigned(row, 0)?,
+                        studies: unsigned(row, 1)?,
+                        series: unsigned(row, 2)?,
+                        instances: unsigned(row, 3)?,
+                        size: unsigned(row, 4)?,
+                    })
                 })
-            })
         })
     }
 
     fn position(&self) -> Result<Position> {
         self.db.read(|c| {
-            let mut position = Position::default();
-            let mut statement = c.prepare_cached("SELECT name, value FROM meta")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let value = unsigned(row, 1)?;
-                match row.get_ref(0)?.as_str()? {
-                    "sequence" => position.sequence = value,
-                    "pack" => position.pack = value as u32,
-                    "offset" => position.offset = value,
-                    _ => {}
-                }
-            }
-            Ok(position)
+            c.prepare_cached("SELECT sequence, pack, pack_offset FROM state")?.query_row(
+                [],
+                |row| {
+                    Ok(Position {
+                        sequence: unsigned(row, 0)?,
+                        pack: row.get(1)?,
+                        offset: unsigned(row, 2)?,
+                    })
+                },
+            )
         })
     }
 
@@ -177,26 +224,7 @@ impl Index for SqliteIndex {
     }
 
     fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>> {
-        self.db.read(|c| {
-            c.prepare_cached(
-                "SELECT number, at, at_offset, accession, patient_id, study, series, instance,
-                 sop_class, calling_ae FROM arrivals WHERE number > ?1 ORDER BY number LIMIT ?2",
-            )?
-            .query_map(params![signed(cursor), signed(limit as u64)], |row| {
-                Ok(Arrival {
-                    number: unsigned(row, 0)?,
-                    at: moment(row, 1)?,
-                    accession: row.get(3)?,
-                    patient_id: row.get(4)?,
-                    study_uid: uid(row, 5)?,
-                    series_uid: uid(row, 6)?,
-                    sop_instance: uid(row, 7)?,
-                    sop_class: uid(row, 8)?,
-                    calling_ae: row.get(9)?,
-                })
-            })?
-            .collect()
-        })
+        self.db.read(|c| scope::arrivals(c, cursor, limit))
     }
 
     fn remove(&self, sop_instances: &[Uid], upto: Position) -> Result<Vec<Stored>> {
@@ -204,8 +232,8 @@ impl Index for SqliteIndex {
         cache.clear();
         self.db.write(|tx| {
             let scope = Scope { sop_instances: sop_instances.to_vec(), ..Scope::default() };
-            let found = find::instances(tx, &scope)?;
-            amend::remove(tx, &found)?;
+            let found = scope::instances(tx, &scope)?;
+            amend::remove(tx, &self.searched, &found)?;
             put_position(tx, upto)?;
             Ok(found)
         })
@@ -215,7 +243,7 @@ impl Index for SqliteIndex {
         let mut cache = lock(&self.cache);
         cache.clear();
         self.db.write(|tx| {
-            let there = amend::relabel(tx, study.as_str(), changes)?;
+            let there = amend::relabel(tx, &self.searched, study.as_str(), changes)?;
             put_position(tx, upto)?;
             Ok(there)
         })
@@ -223,38 +251,19 @@ impl Index for SqliteIndex {
 }
 
 pub(super) fn known(c: &Connection, uid: &str) -> Sql<Option<Known>> {
-    c.prepare_cached("SELECT digest, pack, pack_offset, length, crc FROM instances WHERE uid = ?1")?
-        .query_row([uid], |row| Ok(Known { digest: row.get(0)?, location: location(row, 1)? }))
-        .optional()
-}
-
-fn put_position(c: &Connection, at: Position) -> Sql<()> {
-    let mut statement = c.prepare_cached("INSERT OR REPLACE INTO meta VALUES(?1, ?2)")?;
-    statement.execute(params!["sequence", signed(at.sequence)])?;
-    statement.execute(params!["pack", at.pack])?;
-    statement.execute(params!["offset", signed(at.offset)])?;
-    Ok(())
-}
-
-/// The columns of [`stored`], from the aliases `p`, `st`, `se`, `i`.
-pub(super) const STORED: &str = "p.patient_id, st.uid, se.uid, i.uid, i.sop_class, \
-    i.transfer_syntax, i.size, i.digest, i.pack, i.pack_offset, i.length, i.crc, \
-    i.received_at, i.received_offset, i.calling_ae, i.remote";
-
-pub(super) fn stored(row: &SqlRow<'_>, at: usize) -> Sql<Stored> {
-    Ok(Stored {
-        patient_id: row.get(at)?,
-        study_uid: uid(row, at + 1)?,
-        series_uid: uid(row, at + 2)?,
-        sop_instance: uid(row, at + 3)?,
-        sop_class: uid(row, at + 4)?,
-        transfer_syntax: uid(row, at + 5)?,
-        size: unsigned(row, at + 6)?,
-        digest: row.get(at + 7)?,
-        location: location(row, at + 8)?,
-        received_at: moment(row, at + 12)?,
-        source: Source { calling_ae: row.get(at + 14)?, remote: row.get(at + 15)? },
+    c.prepare_cached(
+        "SELECT digest, pack, pack_offset, length, crc FROM instances WHERE key = ?1 AND uid = ?2",
+    )?
+    .query_row(params![uid_key(uid), uid], |row| {
+        Ok(Known { digest: row.get(0)?, location: location(row, 1)? })
     })
+    .optional()
+}
+
+pub(super) fn put_position(c: &Connection, at: Position) -> Sql<()> {
+    c.prepare_cached("UPDATE state SET sequence = ?1, pack = ?2, pack_offset = ?3")?
+        .execute(params![signed(at.sequence), at.pack, signed(at.offset)])
+        .map(drop)
 }
 
 pub(super) fn location(row: &SqlRow<'_>, at: usize) -> Sql<Location> {
@@ -272,6 +281,10 @@ pub(super) fn moment(row: &SqlRow<'_>, at: usize) -> Sql<Moment> {
 
 pub(super) fn uid(row: &SqlRow<'_>, at: usize) -> Sql<Uid> {
     Ok(Uid::new(row.get::<_, String>(at)?))
+}
+
+pub(super) fn source(row: &SqlRow<'_>, at: usize) -> Sql<Source> {
+    Ok(Source { calling_ae: row.get(at)?, remote: row.get(at + 1)? })
 }
 
 /// SQLite's integers are signed; nothing here comes near 2^63.
@@ -304,6 +317,14 @@ mod tests {
         });
     }
 
+    /// Every text that is held has terms: the same answers, by other ways.
+    #[test]
+    fn the_index_keeps_its_contract_whatever_is_searched_by() {
+        crate::suite::index(&|| {
+            Arc::new(SqliteIndex::memory_searching(&crate::suite::held_attributes()).unwrap())
+        });
+    }
+
     #[test]
     fn a_ruined_index_is_set_aside() {
         let root = tempfile::tempdir().unwrap();
@@ -312,5 +333,26 @@ mod tests {
         let index = SqliteIndex::open(&path).unwrap();
         assert_eq!(index.position().unwrap(), Position::default());
         assert!(root.path().join("index.db.damaged").exists());
+    }
+
+    #[test]
+    fn an_index_made_otherwise_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("index.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch("CREATE TABLE patients(x); PRAGMA user_version = 1;").unwrap();
+        drop(old);
+        let at = Position { sequence: 7, pack: 1, offset: 9 };
+        let fill = |index: SqliteIndex| {
+            let empty = index.position().unwrap() == Position::default();
+            index.ingest(&[crate::suite::instance(0, 1, 1)], at).unwrap();
+            empty
+        };
+        let also = [(pacslab_model::tags::PROTOCOL_NAME, Vr::LO)];
+        assert!(fill(SqliteIndex::open(&path).unwrap()), "of an older version");
+        assert!(!fill(SqliteIndex::open(&path).unwrap()), "as it was");
+        assert!(fill(SqliteIndex::open_searching(&path, &also).unwrap()), "for more attributes");
+        assert!(!fill(SqliteIndex::open_searching(&path, &also).unwrap()));
+        assert!(fill(SqliteIndex::open(&path).unwrap()), "for fewer");
     }
 }

@@ -1,14 +1,19 @@
 //! Taking instances into the index.
+//!
+//! A batch is taken in in memory first; then each patient, study and series that it touched is
+//! written once.
 
 use std::collections::{BTreeSet, HashMap};
 
-use pacslab_model::matching::{Rules, fold_name};
-use pacslab_model::time::Date;
+use pacslab_model::time::{Date, DateTimeRange, TimeOfDay, TimeRange};
 use pacslab_model::{Level, Moment, Tag, tags};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sql;
-use super::index::{known, signed};
+use super::index::{known, moment, signed};
+use super::terms::Searched;
+use super::text::{clean, clean_uid, decode, encode, uid_key};
+use crate::blobs::Position;
 use crate::index::{Ingested, NewInstance, Texts};
 
 /// The resources that the last instances belong to: almost always those of the next one as well.
@@ -16,23 +21,42 @@ use crate::index::{Ingested, NewInstance, Texts};
 pub(crate) struct Cache {
     pub(super) patients: HashMap<String, Held>,
     pub(super) studies: HashMap<String, Held>,
-    series: HashMap<String, Held>,
+    pub(super) series: HashMap<String, Held>,
 }
 
 /// A resource as it is in its row.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) id: i64,
-    /// The unique key of the resource above.
+    /// The unique key of the resource above, and its row.
     pub(super) parent: String,
+    pub(super) parent_id: i64,
     pub(super) texts: Texts,
+    pub(super) studies: i64,
+    pub(super) series: i64,
+    pub(super) instances: i64,
+    pub(super) size: i64,
+    pub(super) at: Option<Moment>,
     /// Of a study.
-    modalities: BTreeSet<String>,
-    sop_classes: BTreeSet<String>,
+    pub(super) modalities: BTreeSet<String>,
+    pub(super) sop_classes: BTreeSet<String>,
+    pub(super) rank: i64,
+    /// What has to be written at the end of the batch.
+    state: State,
+    /// Texts came that have to be searched by.
+    said: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    AsWritten,
+    Changed,
+    New,
 }
 
 /// Resources of each level kept at hand.
-const CACHED: usize = 256;
+const CACHED: usize = 512;
 
 impl Cache {
     pub(crate) fn clear(&mut self) {
@@ -48,348 +72,395 @@ impl Cache {
     }
 }
 
+/// How much there is, and the last number given to a row of each table.
+#[derive(Default)]
+pub(super) struct Totals {
+    pub(super) patients: i64,
+    pub(super) studies: i64,
+    pub(super) series: i64,
+    pub(super) instances: i64,
+    pub(super) size: i64,
+    pub(super) last_patient: i64,
+    last_study: i64,
+    last_series: i64,
+    last_instance: i64,
+}
+
+impl Totals {
+    pub(super) fn load(c: &Connection) -> Sql<Self> {
+        c.prepare_cached(
+            "SELECT patients, studies, series, instances, size, last_patient, last_study,
+             last_series, last_instance FROM state",
+        )?
+        .query_row([], |row| {
+            Ok(Self {
+                patients: row.get(0)?,
+                studies: row.get(1)?,
+                series: row.get(2)?,
+                instances: row.get(3)?,
+                size: row.get(4)?,
+                last_patient: row.get(5)?,
+                last_study: row.get(6)?,
+                last_series: row.get(7)?,
+                last_instance: row.get(8)?,
+            })
+        })
+    }
+
+    pub(super) fn write(&self, c: &Connection, upto: Option<Position>) -> Sql<()> {
+        let at = upto.map(|at| (signed(at.sequence), at.pack, signed(at.offset)));
+        c.prepare_cached(
+            "UPDATE state SET patients = ?1, studies = ?2, series = ?3, instances = ?4, size = ?5,
+             last_patient = ?6, last_study = ?7, last_series = ?8, last_instance = ?9,
+             sequence = coalesce(?10, sequence), pack = coalesce(?11, pack),
+             pack_offset = coalesce(?12, pack_offset)",
+        )?
+        .execute(params![
+            self.patients,
+            self.studies,
+            self.series,
+            self.instances,
+            self.size,
+            self.last_patient,
+            self.last_study,
+            self.last_series,
+            self.last_instance,
+            at.map(|at| at.0),
+            at.map(|at| at.1),
+            at.map(|at| at.2),
+        ])
+        .map(drop)
+    }
+}
+
 pub(super) fn ingest(
     c: &Connection,
     cache: &mut Cache,
+    searched: &Searched,
     batch: &[NewInstance],
+    upto: Position,
 ) -> Sql<Vec<Ingested>> {
     cache.trim();
-    let mut added = Added::default();
+    let mut totals = Totals::load(c)?;
     let answer = batch
         .iter()
-        .map(|new| match known(c, clean(new.sop_instance.as_str()))? {
+        .map(|new| match known(c, clean_uid(&new.sop_instance))? {
             Some(known) => Ok(Ingested::Duplicate(known)),
-            None => one(c, cache, new, &mut added),
+            None => one(c, cache, &mut totals, new),
         })
         .collect::<Sql<Vec<_>>>()?;
-    added.write(c)?;
+    super::write::changed(c, cache, searched)?;
+    totals.write(c, Some(upto))?;
     Ok(answer)
 }
 
-fn one(c: &Connection, cache: &mut Cache, new: &NewInstance, added: &mut Added) -> Sql<Ingested> {
-    let mut levels = Levels::of(new);
+fn one(c: &Connection, cache: &mut Cache, totals: &mut Totals, new: &NewInstance) -> Sql<Ingested> {
     let mut fresh = [false; 3];
-
-    let series_uid = clean(new.series_uid.as_str());
-    let modality = levels.series.get(&tags::MODALITY).cloned().unwrap_or_default();
-    let (study_uid, modality) = match load(c, &mut cache.series, SERIES, series_uid)? {
-        Some(held) => {
-            (held.parent.clone(), held.texts.get(&tags::MODALITY).cloned().unwrap_or(modality))
-        }
-        None => (clean(new.study_uid.as_str()).to_owned(), modality),
-    };
-    let patient_id = match load(c, &mut cache.studies, STUDY, &study_uid)? {
-        Some(study) => study.parent.clone(),
-        None => clean(&new.patient_id).to_owned(),
-    };
+    let series_uid = clean_uid(&new.series_uid);
+    let (own_study, own_patient) = (clean_uid(&new.study_uid), clean(&new.patient_id));
+    let own_modality = text(new, tags::MODALITY);
 
     // A study that came first under another patient, or a series under another study, stays
     // there; what this object says about its own patient or study is not mixed in.
-    let patient = match load(c, &mut cache.patients, PATIENT, &patient_id)? {
+    let (study_uid, modality) = match load_series(c, &mut cache.series, series_uid)? {
         Some(held) => {
-            if patient_id == clean(&new.patient_id) && fill(&mut held.texts, &levels.patient) {
-                write_patient(c, held)?;
-            }
-            held.id
+            let modality = held.texts.get(&tags::MODALITY).map_or(own_modality, String::as_str);
+            (held.parent.clone(), modality.to_owned())
         }
-        None => {
-            fresh[0] = true;
-            let held = Held { texts: std::mem::take(&mut levels.patient), ..Held::default() };
-            insert_patient(c, cache, &patient_id, held)?
-        }
+        None => (own_study.to_owned(), own_modality.to_owned()),
     };
-    let (study, accession) = match load(c, &mut cache.studies, STUDY, &study_uid)? {
-        Some(held) => {
-            let mut changed =
-                study_uid == clean(new.study_uid.as_str()) && fill(&mut held.texts, &levels.study);
-            changed |= collect(&mut held.modalities, &modality);
-            changed |= collect(&mut held.sop_classes, clean(new.sop_class.as_str()));
-            if changed {
-                write_study(c, held)?;
-            }
-            (held.id, held.texts.get(&tags::ACCESSION_NUMBER).cloned())
-        }
-        None => {
-            fresh[1] = true;
-            let mut held = Held {
-                parent: patient_id.clone(),
-                texts: std::mem::take(&mut levels.study),
-                ..Held::default()
-            };
-            collect(&mut held.modalities, &modality);
-            collect(&mut held.sop_classes, clean(new.sop_class.as_str()));
-            let accession = held.texts.get(&tags::ACCESSION_NUMBER).cloned();
-            (insert_study(c, cache, &study_uid, patient, held)?, accession)
-        }
+    let patient_id = match load_study(c, &mut cache.studies, &study_uid)? {
+        Some(study) => study.parent.clone(),
+        None => own_patient.to_owned(),
     };
-    let series = match load(c, &mut cache.series, SERIES, series_uid)? {
-        Some(held) => {
-            if fill(&mut held.texts, &levels.series) {
-                write_series(c, held)?;
-            }
-            held.id
-        }
-        None => {
-            fresh[2] = true;
-            let held = Held {
-                parent: study_uid.clone(),
-                texts: std::mem::take(&mut levels.series),
-                ..Held::default()
-            };
-            insert_series(c, cache, series_uid, study, held)?
-        }
+
+    if load_patient(c, &mut cache.patients, &patient_id)?.is_none() {
+        fresh[0] = true;
+        totals.last_patient += 1;
+        totals.patients += 1;
+        let held = Held { id: totals.last_patient, ..Held::new() };
+        cache.patients.insert(patient_id.clone(), held);
+    }
+    let Some(patient) = cache.patients.get_mut(&patient_id) else { return Err(gone()) };
+    if patient_id == own_patient {
+        patient.fill(new, Level::Patient);
+    }
+    if !cache.studies.contains_key(&study_uid) {
+        fresh[1] = true;
+        totals.last_study += 1;
+        totals.studies += 1;
+        let held = Held {
+            id: totals.last_study,
+            parent: patient_id.clone(),
+            parent_id: patient.id,
+            rank: NO_DATE,
+            ..Held::new()
+        };
+        cache.studies.insert(study_uid.clone(), held);
+    }
+    let Some(study) = cache.studies.get_mut(&study_uid) else { return Err(gone()) };
+    if study_uid == own_study {
+        study.fill(new, Level::Study);
+    }
+    collect(&mut study.modalities, &modality);
+    collect(&mut study.sop_classes, clean_uid(&new.sop_class));
+    if !cache.series.contains_key(series_uid) {
+        fresh[2] = true;
+        totals.last_series += 1;
+        totals.series += 1;
+        let held = Held {
+            id: totals.last_series,
+            parent: study_uid.clone(),
+            parent_id: study.id,
+            ..Held::new()
+        };
+        cache.series.insert(series_uid.to_owned(), held);
+    }
+    let Some(series) = cache.series.get_mut(series_uid) else { return Err(gone()) };
+    series.fill(new, Level::Series);
+    patient.count([fresh[1], fresh[2]], new);
+    study.count([false, fresh[2]], new);
+    series.count([false, false], new);
+
+    totals.last_instance += 1;
+    totals.instances += 1;
+    totals.size += signed(new.size);
+    let accession = match text(new, tags::ACCESSION_NUMBER) {
+        "" => None,
+        own => (study.texts.get(&tags::ACCESSION_NUMBER).map(String::as_str) != Some(own))
+            .then_some(own),
     };
-    insert_instance(c, new, series, &levels.instance)?;
-    let own = new.attributes.iter().find(|(tag, _)| *tag == tags::ACCESSION_NUMBER);
-    let accession = own
-        .map(|(_, text)| clean(text))
-        .filter(|text| !text.is_empty())
-        .or(accession.as_deref())
-        .unwrap_or("");
-    insert_arrival(c, new, accession, &patient_id, &study_uid, series_uid)?;
-    added.count(patient, study, series, fresh, new);
+    insert_instance(c, totals.last_instance, new, series.id, accession)?;
     Ok(Ingested::New { patient: fresh[0], study: fresh[1], series: fresh[2] })
 }
 
-/// The attributes of an instance, sorted by level. The keys are those of the instance itself.
-#[derive(Default)]
-struct Levels {
-    patient: Texts,
-    study: Texts,
-    series: Texts,
-    instance: Texts,
+/// What was put into the cache a moment ago.
+fn gone() -> rusqlite::Error {
+    rusqlite::Error::QueryReturnedNoRows
 }
 
-impl Levels {
-    fn of(new: &NewInstance) -> Self {
-        let mut levels = Self::default();
+impl Held {
+    fn new() -> Self {
+        Self { state: State::New, said: true, ..Self::default() }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.state == State::New
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.state != State::AsWritten
+    }
+
+    pub(super) fn has_said(&self) -> bool {
+        self.said
+    }
+
+    pub(super) fn written(&mut self) {
+        self.state = State::AsWritten;
+        self.said = false;
+    }
+
+    fn fill(&mut self, new: &NewInstance, level: Level) {
         for (tag, text) in &new.attributes {
-            levels.put(*tag, text);
+            if !level.attributes().contains(tag) || is_key(*tag) || self.texts.contains_key(tag) {
+                continue;
+            }
+            let text = clean(text);
+            if !text.is_empty() {
+                self.texts.insert(*tag, text.to_owned());
+                self.said = true;
+            }
         }
-        for (tag, text) in [
-            (tags::PATIENT_ID, new.patient_id.as_str()),
-            (tags::STUDY_INSTANCE_UID, new.study_uid.as_str()),
-            (tags::SERIES_INSTANCE_UID, new.series_uid.as_str()),
-            (tags::SOP_INSTANCE_UID, new.sop_instance.as_str()),
-            (tags::SOP_CLASS_UID, new.sop_class.as_str()),
-        ] {
-            levels.put(tag, text);
-        }
-        levels
     }
 
-    fn put(&mut self, tag: Tag, text: &str) {
-        let texts = match Level::ALL.into_iter().find(|level| level.attributes().contains(&tag)) {
-            Some(Level::Patient) => &mut self.patient,
-            Some(Level::Study) => &mut self.study,
-            Some(Level::Series) => &mut self.series,
-            Some(Level::Instance) => &mut self.instance,
-            None => return,
-        };
-        let text = clean(text);
-        if !text.is_empty() {
-            texts.insert(tag, text.to_owned());
+    fn count(&mut self, [study, series]: [bool; 2], new: &NewInstance) {
+        self.studies += i64::from(study);
+        self.series += i64::from(series);
+        self.instances += 1;
+        self.size += signed(new.size);
+        self.at = Some(new.received_at);
+        if self.state == State::AsWritten {
+            self.state = State::Changed;
         }
     }
 }
 
-/// Padding goes; matching does not see it either.
-pub(super) fn clean(text: &str) -> &str {
-    text.trim_matches(|c: char| c == '\0' || c.is_whitespace())
+/// Those have a column.
+pub(super) fn is_key(tag: Tag) -> bool {
+    tag == tags::SOP_CLASS_UID || Level::ALL.iter().any(|level| level.key() == tag)
 }
 
-/// Whether something was empty so far.
-fn fill(held: &mut Texts, new: &Texts) -> bool {
-    let before = held.len();
-    for (tag, text) in new {
-        if !held.contains_key(tag) {
-            held.insert(*tag, text.clone());
-        }
-    }
-    held.len() != before
+fn text(new: &NewInstance, wanted: Tag) -> &str {
+    new.attributes.iter().find(|(tag, _)| *tag == wanted).map_or("", |(_, text)| clean(text))
 }
 
-pub(super) fn collect(into: &mut BTreeSet<String>, values: &str) -> bool {
-    let before = into.len();
+pub(super) fn collect(into: &mut BTreeSet<String>, values: &str) {
     for value in values.split('\\').map(str::trim).filter(|value| !value.is_empty()) {
         if !into.contains(value) {
             into.insert(value.to_owned());
         }
     }
-    into.len() != before
 }
 
-pub(super) const PATIENT: &str =
-    "SELECT id, '', attributes, '', '' FROM patients WHERE patient_id = ?1";
-pub(super) const STUDY: &str = "SELECT st.id, p.patient_id, st.attributes, st.modalities, st.sop_classes \
-    FROM studies st JOIN patients p ON p.id = st.patient WHERE st.uid = ?1";
-const SERIES: &str = "SELECT se.id, st.uid, se.attributes, '', '' \
-    FROM series se JOIN studies st ON st.id = se.study WHERE se.uid = ?1";
+fn set(values: &str) -> BTreeSet<String> {
+    let mut set = BTreeSet::new();
+    collect(&mut set, values);
+    set
+}
 
-/// From the cache, or from the row.
-pub(super) fn load<'a>(
+/// Studies without a date come last.
+pub(super) const NO_DATE: i64 = -1_000_000_000_000;
+
+/// The place of a study in time, in seconds, and whether it says more than one date.
+pub(super) fn rank(texts: &Texts) -> (i64, bool) {
+    let get = |tag| texts.get(&tag).map_or("", String::as_str);
+    let (date, time) = (get(tags::STUDY_DATE), get(tags::STUDY_TIME));
+    let time = time.split('\\').next().and_then(|time| TimeRange::parse(time.trim()));
+    let time = time.map_or(TimeOfDay(0), TimeRange::first);
+    let day = Date::parse(date.split('\\').next().unwrap_or_default().trim());
+    let at = day.and_then(|day| DateTimeRange::at(day, time));
+    (at.map_or(NO_DATE, |at| at.div_euclid(1_000_000)), date.contains('\\'))
+}
+
+/// For the order within a study; without a number comes last.
+pub(super) fn number(texts: &Texts, tag: Tag) -> i64 {
+    order(texts.get(&tag).map_or("", String::as_str))
+}
+
+fn order(number: &str) -> i64 {
+    number.parse::<i32>().map_or(i64::from(i32::MAX) + 1, i64::from)
+}
+
+fn load_series<'a>(
     c: &Connection,
     cache: &'a mut HashMap<String, Held>,
-    select: &'static str,
-    key: &str,
+    uid: &str,
 ) -> Sql<Option<&'a mut Held>> {
-    if !cache.contains_key(key) {
+    if !cache.contains_key(uid) {
         let held = c
-            .prepare_cached(select)?
-            .query_row([key], |row| {
-                let set = |at: usize| -> Sql<BTreeSet<String>> {
-                    let mut set = BTreeSet::new();
-                    collect(&mut set, row.get_ref(at)?.as_str()?);
-                    Ok(set)
-                };
+            .prepare_cached(
+                "SELECT se.id, se.held, se.instances, se.size, st.uid, st.id FROM series se
+                 CROSS JOIN studies st ON st.id = se.study WHERE se.key = ?1 AND se.uid = ?2",
+            )?
+            .query_row(params![uid_key(uid), uid], |row| {
                 Ok(Held {
                     id: row.get(0)?,
-                    parent: row.get(1)?,
-                    texts: decode(row.get_ref(2)?.as_str()?),
-                    modalities: set(3)?,
-                    sop_classes: set(4)?,
+                    texts: decode(row.get_ref(1)?.as_blob()?),
+                    instances: row.get(2)?,
+                    size: row.get(3)?,
+                    parent: row.get(4)?,
+                    parent_id: row.get(5)?,
+                    ..Held::default()
                 })
             })
             .optional()?;
         if let Some(held) = held {
-            cache.insert(key.to_owned(), held);
+            cache.insert(uid.to_owned(), held);
         }
     }
-    Ok(cache.get_mut(key))
+    Ok(cache.get_mut(uid))
 }
 
-pub(super) fn insert_patient(
+pub(super) fn load_study<'a>(
     c: &Connection,
-    cache: &mut Cache,
-    id: &str,
-    mut held: Held,
-) -> Sql<i64> {
-    c.prepare_cached(
-        "INSERT INTO patients(patient_id, odd, studies, series, instances, received_at,
-         received_offset, attributes) VALUES(?1, ?2, 0, 0, 0, 0, 0, ?3)",
-    )?
-    .execute(params![id, odd(&[id]), encode(&held.texts)])?;
-    held.id = c.last_insert_rowid();
-    write_names(c, &held)?;
-    let row = held.id;
-    cache.patients.insert(id.to_owned(), held);
-    Ok(row)
-}
-
-pub(super) fn write_patient(c: &Connection, held: &Held) -> Sql<()> {
-    c.prepare_cached("UPDATE patients SET attributes = ?2 WHERE id = ?1")?
-        .execute(params![held.id, encode(&held.texts)])?;
-    write_names(c, held)
-}
-
-/// Each component group by itself, as `matching` compares them.
-fn write_names(c: &Connection, held: &Held) -> Sql<()> {
-    let Some(name) = held.texts.get(&tags::PATIENT_NAME) else { return Ok(()) };
-    let mut insert = c.prepare_cached("INSERT OR IGNORE INTO patient_names VALUES(?1, ?2)")?;
-    for group in name.split('\\').flat_map(|name| name.trim().split('=')) {
-        insert.execute(params![folded(group), held.id])?;
+    cache: &'a mut HashMap<String, Held>,
+    uid: &str,
+) -> Sql<Option<&'a mut Held>> {
+    if !cache.contains_key(uid) {
+        let held = c
+            .prepare_cached(
+                "SELECT st.id, st.held, st.series, st.instances, st.size, p.patient_id, p.id,
+                 st.modalities, st.sop_classes, st.rank, st.received_at, st.received_offset
+                 FROM studies st CROSS JOIN patients p ON p.id = st.patient
+                 WHERE st.key = ?1 AND st.uid = ?2",
+            )?
+            .query_row(params![uid_key(uid), uid], |row| {
+                Ok(Held {
+                    id: row.get(0)?,
+                    texts: decode(row.get_ref(1)?.as_blob()?),
+                    series: row.get(2)?,
+                    instances: row.get(3)?,
+                    size: row.get(4)?,
+                    parent: row.get(5)?,
+                    parent_id: row.get(6)?,
+                    modalities: set(row.get_ref(7)?.as_str()?),
+                    sop_classes: set(row.get_ref(8)?.as_str()?),
+                    rank: row.get(9)?,
+                    at: Some(moment(row, 10)?),
+                    ..Held::default()
+                })
+            })
+            .optional()?;
+        if let Some(held) = held {
+            cache.insert(uid.to_owned(), held);
+        }
     }
-    Ok(())
+    Ok(cache.get_mut(uid))
 }
 
-pub(super) fn folded(name: &str) -> String {
-    fold_name(name.trim_end_matches(['^', ' ']), &Rules::QUERY)
-}
-
-fn insert_study(
+pub(super) fn load_patient<'a>(
     c: &Connection,
-    cache: &mut Cache,
-    uid: &str,
-    patient: i64,
-    mut held: Held,
-) -> Sql<i64> {
-    c.prepare_cached(
-        "INSERT INTO studies(uid, patient, odd, date, time, accession, series, instances,
-         modalities, sop_classes, received_at, received_offset, attributes)
-         VALUES(?1, ?2, 0, '', '', '', 0, 0, '', '', 0, 0, '')",
-    )?
-    .execute(params![uid, patient])?;
-    held.id = c.last_insert_rowid();
-    write_study(c, &held)?;
-    let row = held.id;
-    cache.studies.insert(uid.to_owned(), held);
-    Ok(row)
+    cache: &'a mut HashMap<String, Held>,
+    id: &str,
+) -> Sql<Option<&'a mut Held>> {
+    if !cache.contains_key(id) {
+        let row = super::scope::patient(c, id)?;
+        let held = row
+            .map(|row| {
+                c.prepare_cached(
+                    "SELECT held, studies, series, instances, size, received_at, received_offset
+                     FROM patients WHERE id = ?1",
+                )?
+                .query_row([row], |found| {
+                    Ok(Held {
+                        id: row,
+                        texts: decode(found.get_ref(0)?.as_blob()?),
+                        studies: found.get(1)?,
+                        series: found.get(2)?,
+                        instances: found.get(3)?,
+                        size: found.get(4)?,
+                        at: Some(moment(found, 5)?),
+                        ..Held::default()
+                    })
+                })
+            })
+            .transpose()?;
+        if let Some(held) = held {
+            cache.insert(id.to_owned(), held);
+        }
+    }
+    Ok(cache.get_mut(id))
 }
 
-pub(super) fn write_study(c: &Connection, held: &Held) -> Sql<()> {
-    let text = |tag| held.texts.get(&tag).map_or("", String::as_str);
-    let (date, accession) = (text(tags::STUDY_DATE), text(tags::ACCESSION_NUMBER));
-    let day = Date::parse(date).map(|date| date.to_string()).unwrap_or_default();
-    let odd = odd(&[date, accession, text(tags::STUDY_INSTANCE_UID)]);
-    let time = text(tags::STUDY_TIME);
-    c.prepare_cached(
-        "UPDATE studies SET odd = ?2, date = ?3, time = ?4, accession = ?5, modalities = ?6,
-         sop_classes = ?7, attributes = ?8 WHERE id = ?1",
-    )?
-    .execute(params![
-        held.id,
-        odd,
-        day,
-        time,
-        accession,
-        joined(&held.modalities),
-        joined(&held.sop_classes),
-        encode(&held.texts)
-    ])?;
-    Ok(())
-}
-
-pub(super) fn joined(set: &BTreeSet<String>) -> String {
-    set.iter().map(String::as_str).collect::<Vec<_>>().join("\\")
-}
-
-fn insert_series(
+fn insert_instance(
     c: &Connection,
-    cache: &mut Cache,
-    uid: &str,
-    study: i64,
-    mut held: Held,
-) -> Sql<i64> {
+    id: i64,
+    new: &NewInstance,
+    series: i64,
+    accession: Option<&str>,
+) -> Sql<()> {
+    let uid = clean_uid(&new.sop_instance);
+    let mut held: Vec<(Tag, &str)> = new
+        .attributes
+        .iter()
+        .filter(|(tag, _)| Level::Instance.attributes().contains(tag) && !is_key(*tag))
+        .map(|(tag, text)| (*tag, clean(text)))
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    held.sort_by_key(|(tag, _)| *tag);
+    held.dedup_by_key(|(tag, _)| *tag);
     c.prepare_cached(
-        "INSERT INTO series(uid, study, odd, number, modality, instances, received_at,
-         received_offset, attributes) VALUES(?1, ?2, ?3, 0, '', 0, 0, 0, '')",
-    )?
-    .execute(params![uid, study, odd(&[uid])])?;
-    held.id = c.last_insert_rowid();
-    write_series(c, &held)?;
-    let row = held.id;
-    cache.series.insert(uid.to_owned(), held);
-    Ok(row)
-}
-
-fn write_series(c: &Connection, held: &Held) -> Sql<()> {
-    let modality = held.texts.get(&tags::MODALITY).map_or("", String::as_str);
-    c.prepare_cached(
-        "UPDATE series SET number = ?2, modality = ?3, attributes = ?4 WHERE id = ?1",
+        "INSERT INTO instances VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+         ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
-        held.id,
-        number(&held.texts, tags::SERIES_NUMBER),
-        modality,
-        encode(&held.texts)
-    ])?;
-    Ok(())
-}
-
-fn insert_instance(c: &Connection, new: &NewInstance, series: i64, texts: &Texts) -> Sql<()> {
-    let uid = clean(new.sop_instance.as_str());
-    c.prepare_cached(
-        "INSERT INTO instances(uid, series, odd, number, sop_class, transfer_syntax, size, digest,
-         pack, pack_offset, length, crc, received_at, received_offset, calling_ae, remote,
-         attributes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-         ?17)",
-    )?
-    .execute(params![
+        id,
+        uid_key(uid),
         uid,
         series,
-        odd(&[uid]),
-        number(texts, tags::INSTANCE_NUMBER),
-        clean(new.sop_class.as_str()),
+        order(text(new, tags::INSTANCE_NUMBER)),
+        clean_uid(&new.sop_class),
         new.transfer_syntax.as_str(),
         signed(new.size),
         new.digest,
@@ -401,144 +472,8 @@ fn insert_instance(c: &Connection, new: &NewInstance, series: i64, texts: &Texts
         new.received_at.offset,
         new.source.calling_ae,
         new.source.remote,
-        encode(texts),
-    ])?;
-    Ok(())
-}
-
-fn insert_arrival(
-    c: &Connection,
-    new: &NewInstance,
-    accession: &str,
-    patient_id: &str,
-    study: &str,
-    series: &str,
-) -> Sql<()> {
-    c.prepare_cached(
-        "INSERT INTO arrivals(at, at_offset, accession, patient_id, study, series, instance,
-         sop_class, calling_ae) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?
-    .execute(params![
-        new.received_at.micros,
-        new.received_at.offset,
         accession,
-        patient_id,
-        study,
-        series,
-        clean(new.sop_instance.as_str()),
-        clean(new.sop_class.as_str()),
-        new.source.calling_ae,
-    ])?;
-    Ok(())
-}
-
-/// The columns cannot answer for several values.
-fn odd(values: &[&str]) -> bool {
-    values.iter().any(|value| value.contains('\\'))
-}
-
-/// For the order within a study; without a number comes last.
-fn number(texts: &Texts, tag: Tag) -> i64 {
-    texts.get(&tag).and_then(|text| text.parse().ok()).unwrap_or(i64::from(i32::MAX) + 1)
-}
-
-/// What a batch adds to the counters, written once for each resource.
-#[derive(Default)]
-struct Added {
-    patients: HashMap<i64, Sum>,
-    studies: HashMap<i64, Sum>,
-    series: HashMap<i64, Sum>,
-    size: u64,
-}
-
-#[derive(Default)]
-struct Sum {
-    studies: i64,
-    series: i64,
-    instances: i64,
-    at: Option<Moment>,
-}
-
-impl Added {
-    fn count(&mut self, patient: i64, study: i64, series: i64, new: [bool; 3], of: &NewInstance) {
-        for sum in [
-            self.patients.entry(patient).or_default(),
-            self.studies.entry(study).or_default(),
-            self.series.entry(series).or_default(),
-        ] {
-            sum.studies += i64::from(new[1]);
-            sum.series += i64::from(new[2]);
-            sum.instances += 1;
-            sum.at = Some(of.received_at);
-        }
-        self.size += of.size;
-    }
-
-    fn write(self, c: &Connection) -> Sql<()> {
-        if self.size == 0 && self.series.is_empty() {
-            return Ok(());
-        }
-        for (update, sums) in [
-            (
-                "UPDATE patients SET studies = studies + ?2, series = series + ?3,
-                 instances = instances + ?4, received_at = ?5, received_offset = ?6 WHERE id = ?1",
-                self.patients,
-            ),
-            (
-                "UPDATE studies SET series = series + ?3 + 0 * ?2, instances = instances + ?4,
-                 received_at = ?5, received_offset = ?6 WHERE id = ?1",
-                self.studies,
-            ),
-            (
-                "UPDATE series SET instances = instances + ?4 + 0 * ?2 * ?3, received_at = ?5,
-                 received_offset = ?6 WHERE id = ?1",
-                self.series,
-            ),
-        ] {
-            let mut update = c.prepare_cached(update)?;
-            for (id, sum) in sums {
-                let at = sum.at.unwrap_or(Moment::new(0, 0));
-                update.execute(params![
-                    id,
-                    sum.studies,
-                    sum.series,
-                    sum.instances,
-                    at.micros,
-                    at.offset
-                ])?;
-            }
-        }
-        c.prepare_cached(
-            "INSERT INTO meta VALUES('size', ?1)
-             ON CONFLICT(name) DO UPDATE SET value = value + ?1",
-        )?
-        .execute([signed(self.size)])?;
-        Ok(())
-    }
-}
-
-/// A JSON object by tag: `{"00100010":"DOE^JANE"}`.
-pub(super) fn encode(texts: &Texts) -> String {
-    use std::fmt::Write;
-    let mut json = String::with_capacity(16 + texts.len() * 32);
-    json.push('{');
-    for (tag, text) in texts {
-        if json.len() > 1 {
-            json.push(',');
-        }
-        // Writing to a string does not fail.
-        let _ = write!(json, "\"{:08x}\":{}", tag.0, serde_json::Value::from(text.as_str()));
-    }
-    json.push('}');
-    json
-}
-
-/// Unreadable rows are told apart from empty ones by nobody: the index can be made again.
-pub(super) fn decode(json: &str) -> Texts {
-    let by_name: std::collections::BTreeMap<String, String> =
-        serde_json::from_str(json).unwrap_or_default();
-    by_name
-        .into_iter()
-        .filter_map(|(tag, text)| Some((Tag(u32::from_str_radix(&tag, 16).ok()?), text)))
-        .collect()
+        encode(held.into_iter()),
+    ])
+    .map(drop)
 }

@@ -21,6 +21,7 @@ const SCHEMA: Schema = Schema {
     // A crash may cost the last events, never the file; and nobody waits for a disk here.
     synchronous: "OFF",
     spare: true,
+    cache: super::SMALL,
     migrations: &["
     CREATE TABLE events(
         id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL,

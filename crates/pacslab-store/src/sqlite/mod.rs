@@ -5,11 +5,17 @@ pub(crate) mod desk;
 mod find;
 pub(crate) mod index;
 mod ingest;
+mod lead;
 pub(crate) mod log;
+mod rows;
 mod ruin;
+mod scope;
+mod terms;
+pub(crate) mod text;
+mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -25,36 +31,85 @@ pub(crate) struct Schema {
     pub(crate) synchronous: &'static str,
     /// It can be made again, or done without.
     pub(crate) spare: bool,
+    /// KiB of pages kept in memory by the writer and by each reader.
+    pub(crate) cache: (u32, u32),
 }
+
+/// What suits a small database.
+pub(crate) const SMALL: (u32, u32) = (2048, 1024);
 
 /// An open database. Readers do not wait for the writer (WAL), and are opened when first needed.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
     spare: bool,
+    cache: u32,
     writer: Mutex<Connection>,
     /// `None`: in memory, where there is but one connection.
-    readers: Option<Mutex<Vec<Connection>>>,
+    readers: Option<Readers>,
 }
 
-/// Idle readers kept open; more are opened when more read at once, and closed afterwards.
+/// Connections that read: no more than some at a time, whoever comes then waits for one.
+#[derive(Debug, Default)]
+struct Readers {
+    pool: Mutex<Pool>,
+    back: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    /// The last one back is the first one out: its pages are the ones in memory.
+    idle: Vec<Connection>,
+    out: usize,
+}
+
+/// Readers at a time. Each holds its own pages in memory.
 const READERS: usize = 4;
+
+impl Readers {
+    /// An idle connection, or leave to open one.
+    fn take(&self) -> Option<Connection> {
+        let mut pool = lock(&self.pool);
+        while pool.idle.is_empty() && pool.out >= READERS {
+            pool = self.back.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+        pool.out += 1;
+        pool.idle.pop()
+    }
+}
+
+/// A connection on its way back into the pool, whatever becomes of who reads.
+struct Reader<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut pool = lock(&self.readers.pool);
+        pool.out -= 1;
+        pool.idle.extend(self.connection.take());
+        drop(pool);
+        self.readers.back.notify_one();
+    }
+}
 
 impl Database {
     pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Self> {
         let failed = |source| StoreError::database(path, source);
         let mut writer = Connection::open(path).map_err(failed)?;
         let pragmas = format!(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-4096; \
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; \
              PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=16777216; \
              PRAGMA wal_autocheckpoint=4000; \
              PRAGMA foreign_keys=OFF;",
-            schema.synchronous
+            schema.synchronous, schema.cache.0
         );
         writer.execute_batch(&pragmas).map_err(failed)?;
         migrate(path, &mut writer, schema)?;
-        let readers = Some(Mutex::new(Vec::new()));
-        Ok(Self { path: path.to_owned(), spare: schema.spare, writer: prepared(writer), readers })
+        let readers = Some(Readers::default());
+        let (spare, cache) = (schema.spare, schema.cache.1);
+        Ok(Self { path: path.to_owned(), spare, cache, writer: prepared(writer), readers })
     }
 
     pub(crate) fn memory(schema: &Schema) -> Result<Self> {
@@ -62,24 +117,26 @@ impl Database {
         let mut writer =
             Connection::open_in_memory().map_err(|e| StoreError::database(&path, e))?;
         migrate(&path, &mut writer, schema)?;
-        Ok(Self { path, spare: false, writer: prepared(writer), readers: None })
+        Ok(Self { path, spare: false, cache: 0, writer: prepared(writer), readers: None })
     }
 
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
         let Some(readers) = &self.readers else {
             return read(&lock(&self.writer)).map_err(|e| self.failed(e));
         };
-        let idle = lock(readers).pop();
-        let connection = match idle {
+        let mut reader = Reader { readers, connection: readers.take() };
+        let connection = match &mut reader.connection {
             Some(connection) => connection,
-            None => self.reader().map_err(|e| self.failed(e))?,
+            none => none.insert(self.reader().map_err(|e| self.failed(e))?),
         };
-        let answer = read(&connection).map_err(|e| self.failed(e));
-        let mut idle = lock(readers);
-        if idle.len() < READERS {
-            idle.push(connection);
-        }
-        answer
+        let run = || -> Sql<T> {
+            // one state of the database, however many statements it takes
+            let transaction = connection.transaction()?;
+            let answer = read(&transaction)?;
+            transaction.commit()?;
+            Ok(answer)
+        };
+        run().map_err(|e| self.failed(e))
     }
 
     /// Runs `write` in a transaction that is committed when it comes back with `Ok`.
@@ -110,10 +167,11 @@ impl Database {
     fn reader(&self) -> Sql<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.execute_batch(
-            "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=134217728;",
-        )?;
-        connection.set_prepared_statement_cache_capacity(32);
+        connection.execute_batch(&format!(
+            "PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY;",
+            self.cache
+        ))?;
+        connection.set_prepared_statement_cache_capacity(48);
         Ok(connection)
     }
 }
@@ -163,8 +221,12 @@ mod tests {
     fn migrations_add_and_newer_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
-        let one =
-            Schema { migrations: &["CREATE TABLE a(x)"], synchronous: "NORMAL", spare: false };
+        let one = Schema {
+            migrations: &["CREATE TABLE a(x)"],
+            synchronous: "NORMAL",
+            spare: false,
+            cache: SMALL,
+        };
         let two = Schema { migrations: &["CREATE TABLE a(x)", "CREATE TABLE b(x)"], ..one };
         drop(Database::open(&path, &one).unwrap());
         let db = Database::open(&path, &two).unwrap();

@@ -41,6 +41,22 @@ pub(super) fn mark(path: &Path) {
     let _ = fs::write(marked(path), b"damage was found here\n");
 }
 
+/// Takes a database away that is made again.
+pub(super) fn remove(path: &Path) {
+    // what is still there is found when it is opened
+    let _ = fs::remove_file(path);
+    remove_logs(path);
+}
+
+fn remove_logs(path: &Path) {
+    for ending in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        // not there after a clean end
+        let _ = fs::remove_file(PathBuf::from(name));
+    }
+}
+
 fn marked(path: &Path) -> PathBuf {
     path.with_extension("db.ruined")
 }
@@ -77,10 +93,7 @@ impl Database {
             }
             _ => {}
         }
-        for extension in ["db-wal", "db-shm"] {
-            // not there after a clean end
-            let _ = fs::remove_file(path.with_extension(extension));
-        }
+        remove_logs(path);
         let db = Self::open(path, schema)?;
         let _ = fs::remove_file(marked(path));
         Ok((db, Some(aside)))
@@ -95,6 +108,7 @@ mod tests {
         migrations: &["CREATE TABLE a(x)", "CREATE TABLE b(x)"],
         synchronous: "NORMAL",
         spare: true,
+        cache: super::super::SMALL,
     };
 
     fn probe(c: &Connection) -> Sql<()> {

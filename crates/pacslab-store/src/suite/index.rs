@@ -55,6 +55,11 @@ pub fn instance(study: u32, series: u32, number: u32) -> NewInstance {
     }
 }
 
+/// All attributes an index holds, with their representation.
+pub fn held_attributes() -> Vec<(Tag, Vr)> {
+    Level::ALL.into_iter().flat_map(Level::attributes).map(|tag| (*tag, vr(*tag))).collect()
+}
+
 fn put(index: &dyn Index, batch: &[NewInstance]) -> Vec<Ingested> {
     index.ingest(batch, Position::default()).must("ingest")
 }

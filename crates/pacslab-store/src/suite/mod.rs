@@ -10,7 +10,7 @@ pub mod sim;
 pub use blobs::blobs;
 pub use crash::{OpenOn, failing_sync, full_disk, power_failures};
 pub use desk::desk;
-pub use index::{index, instance};
+pub use index::{held_attributes, index, instance};
 
 /// A failure of a contract names the step that failed.
 trait Must<T> {
