@@ -27,10 +27,17 @@ const PEERS: &[Peer] = &[
         name: "DCMTK",
         programs: &[
             "echoscu", "storescu", "findscu", "movescu", "getscu", "storescp", "wlmscpfs",
-            "dcmdump", "dcmftest", "dcmconv", "dcmodify", "dcmcrle", "dcmcjpeg",
+            "dcmdump", "dcmftest", "dcmconv", "dcmodify", "dcmcrle", "dcmcjpeg", "dcmdjpeg",
+            "dcmcjpls", "dcmdjpls",
         ],
         debian: &["dcmtk"],
         elsewhere: "https://dicom.offis.de/dcmtk (macOS: `brew install dcmtk`)",
+    },
+    Peer {
+        name: "GDCM",
+        programs: &["gdcmconv"],
+        debian: &["libgdcm-tools"],
+        elsewhere: "https://gdcm.sourceforge.net",
     },
     Peer {
         name: "dicom3tools",

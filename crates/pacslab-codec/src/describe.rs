@@ -32,6 +32,14 @@ pub(crate) enum Photometric {
     Palette,
     Rgb,
     YbrFull,
+    /// Subsampled or transformed (YBR_FULL_422, YBR_ICT, YBR_RCT, …): the decoder undoes it.
+    YbrTransformed,
+}
+
+impl Photometric {
+    pub(crate) const fn is_ybr(self) -> bool {
+        matches!(self, Self::YbrFull | Self::YbrTransformed)
+    }
 }
 
 impl Description {
@@ -61,7 +69,7 @@ impl Description {
         let fits = high_bit < allocated && high_bit + 1 >= stored;
         check(fits, "HighBit", high_bit, "between BitsStored - 1 and BitsAllocated - 1")?;
         match photometric {
-            Photometric::Rgb | Photometric::YbrFull => {
+            Photometric::Rgb | Photometric::YbrFull | Photometric::YbrTransformed => {
                 check(samples == 3, "SamplesPerPixel", samples, "3 in a colour image")?;
                 check(allocated == 8, "BitsAllocated", allocated, "8 in a colour image")?;
             }
@@ -113,6 +121,9 @@ fn photometric(text: &str) -> Result<Photometric, Error> {
         "MONOCHROME1" => Photometric::Monochrome { inverse: true },
         "RGB" => Photometric::Rgb,
         "YBR_FULL" => Photometric::YbrFull,
+        "YBR_FULL_422" | "YBR_PARTIAL_422" | "YBR_PARTIAL_420" | "YBR_ICT" | "YBR_RCT" => {
+            Photometric::YbrTransformed
+        }
         "PALETTE COLOR" => Photometric::Palette,
         other => return Err(Error::Photometric(other.to_owned())),
     })

@@ -8,8 +8,14 @@ pub enum Error {
     NoPixels,
     #[error("frame {wanted} does not exist: the object has {frames}; frames count from 1")]
     NoSuchFrame { wanted: usize, frames: usize },
-    #[error("pixels in {0} cannot be shown: ask for an uncompressed transfer syntax")]
+    #[error("pixels in {0} cannot be decoded here: retrieve the object as it is stored")]
     Unsupported(String),
+    #[error("frame {frame}, {syntax}: {reason}")]
+    Frame { frame: usize, syntax: String, reason: String },
+    #[error("{fragments} fragments of pixel data cannot be told apart into {frames} frames")]
+    Fragments { fragments: usize, frames: usize },
+    #[error("uncompressed the pixels have {needed} bytes; the limit is {limit}")]
+    Heavy { needed: usize, limit: usize },
     #[error("{tag} {name} is missing, so the pixels cannot be read")]
     Missing { tag: Tag, name: &'static str },
     #[error("{name} is {value}, but must be {wanted}")]

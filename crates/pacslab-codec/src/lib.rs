@@ -1,18 +1,21 @@
 //! Pixels for people to look at: a frame of an image becomes 8 bits a sample, then PNG or JPEG.
 //! PS3.3 C.7.6.3 (Image Pixel), C.11.1 (Modality LUT), C.11.2 (VOI LUT), PS3.18 8.7.4.
 //!
-//! Stored value -> rescale -> window -> display value. Uncompressed pixel data only; what is
-//! compressed is refused by name.
+//! Stored value -> rescale -> window -> display value. Compressed frames are decoded first, one at a
+//! time; what cannot be decoded here is refused by name.
 
 mod color;
+mod decode;
 mod describe;
 mod error;
 mod gray;
 mod picture;
 mod samples;
 
-use pacslab_dicom::{Dataset, TransferSyntax};
+use pacslab_dicom::{Dataset, TransferSyntax, Value};
+use pacslab_model::tags;
 
+pub use decode::{Decoder, can_decode, decompress, frame_fragments};
 pub use error::Error;
 pub use gray::{Function, Window};
 pub use picture::{Jpeg, Picture, Png};
@@ -39,14 +42,27 @@ pub fn picture(
     frame: usize,
     options: &Options,
 ) -> Result<Picture, Error> {
-    let description = Description::of(dataset)?;
-    let samples = description.frame(dataset, syntax, frame)?;
+    let decoded;
+    let (description, samples) = match dataset.get(tags::PIXEL_DATA).map(|e| &e.value) {
+        Some(Value::Fragments(_)) => {
+            let decoder = Decoder::new(dataset, syntax)?;
+            decoded = decoder.frame(frame)?;
+            let description = decoder.decoded();
+            (description, description.samples(&decoded, 0)?)
+        }
+        _ => {
+            let description = Description::of(dataset)?;
+            (description, description.frame(dataset, syntax, frame)?)
+        }
+    };
     let picture = match description.photometric {
         Photometric::Monochrome { .. } => {
             gray::show(dataset, &description, samples, frame, options)
         }
         Photometric::Palette => color::palette(dataset, &description, samples)?,
-        Photometric::Rgb | Photometric::YbrFull => color::show(&description, samples),
+        Photometric::Rgb | Photometric::YbrFull | Photometric::YbrTransformed => {
+            color::show(&description, samples)
+        }
     };
     Ok(match options.max_size {
         Some(side) => picture.fit(side),

@@ -3,7 +3,7 @@
 use pacslab_dicom::{Dataset, TransferSyntax, Value};
 use pacslab_model::tags;
 
-use crate::describe::{Description, syntax_name};
+use crate::describe::{Description, Photometric, syntax_name};
 use crate::error::Error;
 
 /// One frame as it is stored.
@@ -33,6 +33,15 @@ impl Description {
             }
             _ => return Err(Error::NoPixels),
         };
+        if self.photometric == Photometric::YbrTransformed {
+            let text = dataset.str(tags::PHOTOMETRIC_INTERPRETATION);
+            return Err(Error::Photometric(format!("{text} without compression")));
+        }
+        self.samples(bytes, frame)
+    }
+
+    /// The stored values of a frame of native pixel data.
+    pub(crate) fn samples<'a>(&self, bytes: &'a [u8], frame: usize) -> Result<Samples<'a>, Error> {
         if frame >= self.frames {
             let wanted = frame.saturating_add(1);
             return Err(Error::NoSuchFrame { wanted, frames: self.frames });

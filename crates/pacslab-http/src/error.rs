@@ -252,6 +252,10 @@ impl From<pacslab_codec::Error> for Error {
     fn from(error: pacslab_codec::Error) -> Self {
         match error {
             pacslab_codec::Error::NoSuchFrame { .. } => Self::NotFound(error.to_string()),
+            // the object is there, in another form than the one that was asked for
+            pacslab_codec::Error::Unsupported(_)
+            | pacslab_codec::Error::Frame { .. }
+            | pacslab_codec::Error::Heavy { .. } => Self::NotAcceptable(error.to_string()),
             _ => Self::Unfit(error.to_string()),
         }
     }

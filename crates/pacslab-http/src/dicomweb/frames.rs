@@ -1,13 +1,13 @@
 //! Frames and bulk data (WADO-RS). PS3.18 10.4.1.1.6, 10.4.1.1.5.
 //!
-//! Pixels leave as they are stored: uncompressed ones in little endian as
-//! `application/octet-stream`, compressed ones in the media type of their transfer syntax.
+//! Uncompressed pixels leave in little endian as `application/octet-stream`, compressed ones as they
+//! are stored in the media type of their transfer syntax, or decoded for who wants octets.
 
 use axum::extract::{Path, Query as Params, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use pacslab_dicom::{Dataset, Value};
+use pacslab_dicom::{Dataset, TransferSyntax, Value};
 use pacslab_model::{Tag, tags};
 use serde::Deserialize;
 
@@ -54,7 +54,13 @@ pub(super) async fn frames(
 ) -> Result {
     let numbers = numbers(&at.frames)?;
     let place = Place { study: at.study, series: at.series, instance: at.instance };
-    send(&door, &place, &accepted(&param, &headers), move |mut set, syntax| {
+    send(&door, &place, &accepted(&param, &headers), move |mut set, syntax, plain| {
+        if plain {
+            let decoder = pacslab_codec::Decoder::new(&set, syntax)?;
+            let frame = |number: &usize| Ok(decoder.frame(number - 1)?.into());
+            let parts: Result<_> = numbers.iter().map(frame).collect();
+            return Ok(Values { media: RAW, transfer_syntax: None, parts: parts? });
+        }
         let frames = split(&mut set)?;
         let parts: Result<Vec<Bytes>> = numbers
             .iter()
@@ -78,7 +84,7 @@ pub(super) async fn bulkdata(
 ) -> Result {
     let place = Place { study: at.study, series: at.series, instance: at.instance };
     let path = at.path;
-    send(&door, &place, &accepted(&param, &headers), move |mut set, syntax| {
+    send(&door, &place, &accepted(&param, &headers), move |mut set, syntax, _| {
         if path.eq_ignore_ascii_case("7FE00010") {
             if let Some(Value::Bytes(_)) = set.get(tags::PIXEL_DATA).map(|e| &e.value) {
                 return Ok(pixels(vec![bytes_of(&mut set, tags::PIXEL_DATA)], syntax));
@@ -111,13 +117,14 @@ async fn send(
     door: &std::sync::Arc<Door>,
     place: &Place,
     accepted: &[Media],
-    values: impl FnOnce(Dataset, &pacslab_dicom::TransferSyntax) -> Result<Values> + Send + 'static,
+    values: impl FnOnce(Dataset, &TransferSyntax, bool) -> Result<Values> + Send + 'static,
 ) -> Result {
     let stored = instances(door, place).await?.remove(0);
     let object = door.archive.object(&stored).await?;
+    let plain = wants_decoded(accepted, &object.meta.transfer_syntax);
     let values = object::with(object, move |object| {
         let set = object::dataset(&object)?;
-        values(set, &object.meta.transfer_syntax)
+        values(set, &object.meta.transfer_syntax, plain)
     })
     .await?;
     let single = choose(accepted, &values)?;
@@ -147,24 +154,8 @@ async fn send(
 /// Whether the client wants it without multipart; or why it cannot have it at all.
 fn choose(accepted: &[Media], values: &Values) -> Result<bool> {
     let own = values.transfer_syntax.as_deref();
-    for media in accepted {
-        let inner = media.inner();
-        let syntax_fits = match (media.transfer_syntax(), own) {
-            (Some("*"), _) | (None, None) => true,
-            (Some(wanted), Some(own)) => wanted == own,
-            (Some(wanted), None) => wanted == pacslab_model::uids::EXPLICIT_VR_LE,
-            // compressed: asked for by its media type, or whatever there is
-            (None, Some(_)) => inner != RAW,
-        };
-        let class = values.media.split('/').next().unwrap_or_default();
-        let type_fits = inner == values.media
-            || inner == "*/*"
-            || inner == format!("{class}/*")
-            // viewers ask for octets of any transfer syntax and mean 'as it is'
-            || (inner == RAW && media.transfer_syntax() == Some("*"));
-        if syntax_fits && type_fits {
-            return Ok(!media.is_multipart() && inner == values.media);
-        }
+    if let Some(media) = accepted.iter().find(|media| fits(media, values.media, own)) {
+        return Ok(!media.is_multipart() && media.inner() == values.media);
     }
     let syntax = own.map(|uid| format!(" in transfer syntax {uid}")).unwrap_or_default();
     Err(Error::NotAcceptable(format!(
@@ -174,12 +165,44 @@ fn choose(accepted: &[Media], values: &Values) -> Result<bool> {
     )))
 }
 
-fn pixels(parts: Vec<Bytes>, syntax: &pacslab_dicom::TransferSyntax) -> Values {
+/// Whether who accepts this takes values of that media type and transfer syntax.
+fn fits(media: &Media, offered: &str, syntax: Option<&str>) -> bool {
+    let inner = media.inner();
+    let syntax_fits = match (media.transfer_syntax(), syntax) {
+        (Some("*"), _) | (None, None) => true,
+        (Some(wanted), Some(own)) => wanted == own,
+        (Some(wanted), None) => wanted == pacslab_model::uids::EXPLICIT_VR_LE,
+        // compressed: asked for by its media type, or whatever there is
+        (None, Some(_)) => inner != RAW,
+    };
+    let class = offered.split('/').next().unwrap_or_default();
+    let type_fits = inner == offered
+        || inner == "*/*"
+        || inner == format!("{class}/*")
+        // viewers ask for octets of any transfer syntax and mean 'as it is'
+        || (inner == RAW && media.transfer_syntax() == Some("*"));
+    syntax_fits && type_fits
+}
+
+/// Compressed frames are decoded for who takes octets sooner than what is stored.
+fn wants_decoded(accepted: &[Media], syntax: &TransferSyntax) -> bool {
+    let stored = media_type(syntax);
+    let as_it_is = |media: &Media| fits(media, stored, Some(syntax.uid()));
+    let first = accepted.iter().find(|media| as_it_is(media) || fits(media, RAW, None));
+    pacslab_codec::can_decode(syntax) && first.is_some_and(|media| !as_it_is(media))
+}
+
+fn pixels(parts: Vec<Bytes>, syntax: &TransferSyntax) -> Values {
     if !syntax.is_encapsulated() {
         return Values { media: RAW, transfer_syntax: None, parts };
     }
-    // PS3.18 table 8.7.3-5
-    let media = match syntax.uid() {
+    let media = media_type(syntax);
+    Values { media, transfer_syntax: Some(syntax.uid().to_owned()), parts }
+}
+
+/// PS3.18 table 8.7.3-5.
+fn media_type(syntax: &TransferSyntax) -> &'static str {
+    match syntax.uid() {
         "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => "image/jls",
         "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => "image/jp2",
         "1.2.840.10008.1.2.4.92" | "1.2.840.10008.1.2.4.93" => "image/jpx",
@@ -193,8 +216,7 @@ fn pixels(parts: Vec<Bytes>, syntax: &pacslab_dicom::TransferSyntax) -> Values {
         uid if uid.starts_with("1.2.840.10008.1.2.4.10") => "video/mp4",
         uid if uid.starts_with("1.2.840.10008.1.2.4.") => "image/jpeg",
         _ => RAW,
-    };
-    Values { media, transfer_syntax: Some(syntax.uid().to_owned()), parts }
+    }
 }
 
 /// `1,2,3`, counted from 1.
@@ -219,7 +241,7 @@ fn split(set: &mut Dataset) -> Result<Vec<Bytes>> {
     let count = pacslab_codec::frames(set).max(1);
     match set.remove(tags::PIXEL_DATA).map(|element| element.value) {
         Some(Value::Bytes(bytes)) => native(set, count, bytes.into()),
-        Some(Value::Fragments(fragments)) => encapsulated(count, fragments),
+        Some(Value::Fragments(items)) => encapsulated(set, count, items),
         _ => Err(Error::NotFound("the object has no pixel data, so it has no frames".to_owned())),
     }
 }
@@ -254,36 +276,15 @@ fn cut(bytes: &Bytes, from: usize, bits: usize) -> Bytes {
         .collect()
 }
 
-/// PS3.5 A.4: the basic offset table, then fragments; a frame may have several.
-fn encapsulated(count: usize, mut fragments: Vec<Vec<u8>>) -> Result<Vec<Bytes>> {
-    if fragments.is_empty() {
-        return Err(Error::Unfit("the encapsulated pixel data are empty".to_owned()));
-    }
-    let table = fragments.remove(0);
-    if count == 1 {
-        return Ok(vec![fragments.concat().into()]);
-    }
-    if fragments.len() == count {
-        return Ok(fragments.into_iter().map(Bytes::from).collect());
-    }
-    let starts: Vec<usize> =
-        table.as_chunks().0.iter().map(|chunk| u32::from_le_bytes(*chunk) as usize).collect();
-    if starts.len() != count {
-        return Err(Error::Unfit(format!(
-            "{count} frames are spread over {} fragments and the offset table has {} entries; \
-             retrieve the whole instance instead",
-            fragments.len(),
-            starts.len()
-        )));
-    }
-    let mut frames: Vec<Vec<u8>> = vec![Vec::new(); count];
-    let mut offset = 0;
-    for fragment in fragments {
-        let frame = starts.partition_point(|start| *start <= offset).saturating_sub(1);
-        offset += 8 + fragment.len();
-        frames[frame].extend_from_slice(&fragment);
-    }
-    Ok(frames.into_iter().map(Bytes::from).collect())
+/// Compressed frames as they are stored; one may have several fragments.
+fn encapsulated(set: &Dataset, count: usize, items: Vec<Vec<u8>>) -> Result<Vec<Bytes>> {
+    let ranges = pacslab_codec::frame_fragments(set, &items, count)?;
+    let mut fragments = items.into_iter().skip(1);
+    let frame = |range: std::ops::Range<usize>| {
+        let mut parts: Vec<Vec<u8>> = fragments.by_ref().take(range.len()).collect();
+        if parts.len() == 1 { parts.swap_remove(0).into() } else { parts.concat().into() }
+    };
+    Ok(ranges.into_iter().map(frame).collect())
 }
 
 #[cfg(test)]
@@ -307,12 +308,13 @@ mod tests {
     #[test]
     fn fragments_become_frames() {
         let one = |text: &str| text.as_bytes().to_vec();
-        let joined = encapsulated(1, vec![vec![], one("ab"), one("cd")]).unwrap();
+        let set = Dataset::new();
+        let joined = encapsulated(&set, 1, vec![vec![], one("ab"), one("cd")]).unwrap();
         assert_eq!(joined, [Bytes::from("abcd")]);
         let table: Vec<u8> = [0u32, 20].iter().flat_map(|n| n.to_le_bytes()).collect();
-        let frames = encapsulated(2, vec![table, one("ab"), one("cd"), one("ef")]).unwrap();
+        let frames = encapsulated(&set, 2, vec![table, one("ab"), one("cd"), one("ef")]).unwrap();
         assert_eq!(frames, [Bytes::from("abcd"), Bytes::from("ef")]);
-        assert!(encapsulated(2, vec![vec![], one("ab"), one("cd"), one("ef")]).is_err());
-        assert!(encapsulated(1, vec![]).is_err());
+        assert!(encapsulated(&set, 2, vec![vec![], one("ab"), one("cd"), one("ef")]).is_err());
+        assert!(encapsulated(&set, 1, vec![]).is_err());
     }
 }

@@ -24,8 +24,10 @@ use crate::stream::{Gone, Pipe, pipe};
 #[derive(Clone, PartialEq, Debug)]
 enum Encoding {
     AsStored,
-    /// Uncompressed objects are written anew in this transfer syntax.
+    /// In this transfer syntax, whatever they are stored in.
     In(TransferSyntax),
+    /// In the default of DICOMweb (PS3.18 8.7.3.5.2), except those that cannot be decoded here.
+    Default,
 }
 
 pub(super) async fn retrieve(
@@ -64,16 +66,16 @@ pub(super) async fn instances(door: &Arc<Door>, place: &Place) -> Result<Vec<Sto
     Ok(instances)
 }
 
-/// The default is Explicit VR Little Endian, and the stored form for what is compressed.
 fn choose(media: &Media, instances: &[Stored]) -> Result<Encoding, String> {
     let wanted = match media.transfer_syntax() {
         Some("*") => return Ok(Encoding::AsStored),
         Some(uid) => TransferSyntax::from_uid(uid),
-        None => return Ok(Encoding::In(TransferSyntax::ExplicitLe)),
+        None => return Ok(Encoding::Default),
     };
     for stored in instances {
         let held = syntax_of(stored);
-        if held != wanted && (held.is_encapsulated() || wanted.is_encapsulated()) {
+        let stuck = held.is_encapsulated() && !pacslab_codec::can_decode(&held);
+        if held != wanted && (stuck || wanted.is_encapsulated()) {
             return Err(format!(
                 "instance {} is stored in transfer syntax {} and cannot be changed to {}; ask for \
                  transfer-syntax=*",
@@ -132,20 +134,34 @@ async fn encoded(
 ) -> Result<(TransferSyntax, Bytes)> {
     let object = door.archive.object(stored).await?;
     let held = object.meta.transfer_syntax.clone();
-    match encoding {
-        Encoding::In(wanted) if *wanted != held && !held.is_encapsulated() => {
-            let wanted = wanted.clone();
-            object::with(object, move |object| {
-                let bytes = rewritten(&object, &wanted)?;
-                Ok((wanted, bytes.into()))
-            })
-            .await
-        }
-        _ => Ok((held, Bytes::from_owner(object.file))),
+    let wanted = match encoding {
+        Encoding::AsStored => held.clone(),
+        Encoding::In(wanted) => wanted.clone(),
+        Encoding::Default => TransferSyntax::ExplicitLe,
+    };
+    if wanted == held {
+        return Ok((held, Bytes::from_owner(object.file)));
     }
+    let lenient = *encoding == Encoding::Default;
+    object::with(object, move |object| match rewritten(&object, &wanted) {
+        Ok(bytes) => Ok((wanted, bytes.into())),
+        // nobody asked for this syntax by name: better as it is than not at all
+        Err(_) if lenient => Ok((held, Bytes::from_owner(object.file))),
+        Err(why) => Err(why),
+    })
+    .await
 }
 
 fn rewritten(object: &Object, syntax: &TransferSyntax) -> Result<Vec<u8>> {
+    let held = &object.meta.transfer_syntax;
     let meta = FileMeta { transfer_syntax: syntax.clone(), ..object.meta.clone() };
-    Ok(file::write(&meta, &object::dataset(object)?))
+    let set = object::dataset(object)?;
+    if held.is_encapsulated() {
+        let plain = pacslab_codec::decompress(&set, held, LARGEST)?;
+        return Ok(file::write(&meta, &plain));
+    }
+    Ok(file::write(&meta, &set))
 }
+
+/// Bytes of pixels that one object may have when it is decoded: it is in memory then.
+const LARGEST: usize = 1 << 30;

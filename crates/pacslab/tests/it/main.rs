@@ -15,6 +15,7 @@ mod support;
 mod bad_input;
 mod bad_text;
 mod cli;
+mod codec;
 mod demo;
 mod doctor;
 mod echo;
