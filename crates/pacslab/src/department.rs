@@ -60,16 +60,18 @@ pub(crate) async fn serve(loaded: Loaded, ephemeral: bool, context: &Context<'_>
     let department = Department::start(&config).await?;
     loaded.warnings.iter().for_each(|warning| context.out.warning(warning));
     context.out.warn_of_strangers(&config);
+    let stop = interrupted();
     if context.out.json {
         context.out.json(&department.ready());
     } else {
         context.out.text(&department.introduction(&config));
     }
-    interrupted().await;
+    stop.await;
+    let again = interrupted();
     context.out.say("stopping: what is in flight is finished first; Ctrl-C again to cut it off");
     tokio::select! {
         () = department.stop() => {}
-        () = interrupted() => context.out.say("cut off"),
+        () = again => context.out.say("cut off"),
     }
     drop(temporary);
     Ok(Exit::Done)
@@ -515,34 +517,51 @@ impl Drop for Temporary {
     }
 }
 
-/// Ready when somebody asks the program to end: Ctrl-C, and what service managers send.
-pub(crate) async fn interrupted() {
+/// Ready when somebody asks the program to end: Ctrl-C, and what service managers send. Heard from
+/// the call on, not from the first wait on: who says that Ctrl-C ends it calls this before.
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+        let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            match heard {
+                (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                },
+                _ => ctrl_c().await,
             }
-            return;
         }
     }
     #[cfg(windows)]
     {
         use tokio::signal::windows;
-        if let (Ok(mut closed), Ok(mut shutdown), Ok(mut stop)) =
-            (windows::ctrl_close(), windows::ctrl_shutdown(), windows::ctrl_break())
-        {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = closed.recv() => {}
-                _ = shutdown.recv() => {}
-                _ = stop.recv() => {}
+        let heard = (
+            windows::ctrl_c(),
+            windows::ctrl_close(),
+            windows::ctrl_shutdown(),
+            windows::ctrl_break(),
+        );
+        async move {
+            match heard {
+                (Ok(mut interrupt), Ok(mut closed), Ok(mut shutdown), Ok(mut stop)) => {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = closed.recv() => {}
+                        _ = shutdown.recv() => {}
+                        _ = stop.recv() => {}
+                    }
+                }
+                _ => ctrl_c().await,
             }
-            return;
         }
     }
+    #[cfg(not(any(unix, windows)))]
+    ctrl_c()
+}
+
+async fn ctrl_c() {
     // without signals there is nothing to wait for but the end of the process
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;

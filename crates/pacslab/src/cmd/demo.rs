@@ -185,6 +185,7 @@ impl Args {
             true => format!(" {option} {host}{port}"),
             false => String::new(),
         };
+        let stop = interrupted();
         Tour {
             page: &format!("{}://{}", scheme(config), local(department.http)),
             login: &login_shown(config),
@@ -197,7 +198,7 @@ impl Args {
             let page = format!("{}://{}", scheme(config), local(department.http));
             crate::browser::show(&page, context.out);
         }
-        interrupted().await;
+        stop.await;
         context.out.say("stopping: what is in flight is finished first");
         Ok(())
     }

@@ -67,6 +67,7 @@ impl crate::cmd::Run for Args {
         let listener = door.open().await?;
         let port = listener.local_addr().map_or(receiver.port, |address| address.port());
         let dir = receiver.dir.display().to_string();
+        let interrupted = crate::department::interrupted();
         if context.out.json {
             context.out.json(&serde_json::json!({
                 "ready": true, "aet": receiver.aet, "port": port, "dir": dir,
@@ -86,13 +87,14 @@ impl crate::cmd::Run for Args {
             });
         let telling = async {
             let mut left = self.count;
+            tokio::pin!(interrupted);
             loop {
                 tokio::select! {
                     one = received.recv() => match one {
                         Some(one) => tell(context, &one),
                         None => break,
                     },
-                    () = crate::department::interrupted() => break,
+                    () = &mut interrupted => break,
                 }
                 left = left.map(|n| n.saturating_sub(1));
                 if left == Some(0) {

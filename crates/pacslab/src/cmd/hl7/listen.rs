@@ -80,6 +80,8 @@ impl crate::cmd::Run for Args {
         let at = listener
             .local_addr()
             .map_err(|error| Failure::network(format!("no address: {error}")))?;
+        let stop = crate::department::interrupted();
+        tokio::pin!(stop);
         if context.out.json {
             context.out.json(&serde_json::json!({"ready": true, "port": at.port()}));
         } else {
@@ -89,8 +91,6 @@ impl crate::cmd::Run for Args {
         let most = self.count.unwrap_or(u64::MAX);
         let ear = Arc::new(Ear { args: self, out: *context.out, taken: AtomicU64::new(0), most, done });
         let room = Arc::new(Semaphore::new(CONNECTIONS));
-        let stop = crate::department::interrupted();
-        tokio::pin!(stop);
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return Ok(Exit::Done) };
             let accepted = tokio::select! {
