@@ -40,7 +40,7 @@ impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab hl7 send", "makes the well-known order and sends it to the embedded RIS"),
         ("pacslab hl7 send order.hl7 --to 127.0.0.1:2575", "sends what is in a file"),
-        ("pacslab hl7 send --accession ACC1003 --patient-id P67890 --name ROE^JOHN --sex M", "another order"),
+        ("pacslab hl7 send --accession ACC1003 --patient-id P67890 --name ROE^JOHN --at now+20m", "another order, for later"),
     ];
 
     async fn run(self, context: &Context<'_>) -> Result {
