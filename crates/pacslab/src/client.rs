@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pacslab_dimse::pdu::AssociateRj;
 use pacslab_dimse::{Association, Error, Proposal, Remote, Requestor, StatusReply, Timeouts};
-use pacslab_model::AeTitle;
+use pacslab_model::{AeTitle, Emit};
 
 use crate::clock::SystemClock;
 
@@ -88,12 +88,16 @@ impl Target {
         &self,
         proposal: impl Into<Proposal>,
     ) -> std::result::Result<Association, Error> {
-        let Peer { aet, host, port, tls } = self.peer.clone();
-        let remote = Remote { aet, host, port, tls };
-        Association::connect(&self.requestor(), &remote, proposal).await
+        Association::connect(&self.requestor(Arc::new(Logged)), &self.remote(), proposal).await
     }
 
-    fn requestor(&self) -> Requestor {
+    pub(crate) fn remote(&self) -> Remote {
+        let Peer { aet, host, port, tls } = self.peer.clone();
+        Remote { aet, host, port, tls }
+    }
+
+    /// Us, who tell what happens to `events`.
+    pub(crate) fn requestor(&self, events: Arc<dyn Emit>) -> Requestor {
         let timeouts = Timeouts {
             connect: self.timeout.min(Timeouts::default().connect),
             artim: self.timeout,
@@ -102,7 +106,7 @@ impl Target {
         };
         let clock = Arc::new(SystemClock);
         let secure = Arc::new(Caller::new(self.files.clone()));
-        let us = Requestor::new(self.calling.clone(), Arc::new(Logged), clock);
+        let us = Requestor::new(self.calling.clone(), events, clock);
         Requestor { timeouts, secure: Some(secure), ..us }
     }
 

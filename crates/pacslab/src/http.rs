@@ -92,6 +92,26 @@ impl Server {
         &self.host
     }
 
+    /// Path in front of all paths, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// How long an answer may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The header fields that are the same in each request.
+    pub(crate) fn fields(&self) -> String {
+        let authorization = match &self.authorization {
+            Some(word) => format!("Authorization: Basic {word}\r\n"),
+            None => String::new(),
+        };
+        let (host, port, version) = (bracketed(&self.host), self.port, env!("CARGO_PKG_VERSION"));
+        format!("Host: {host}:{port}\r\n{authorization}User-Agent: pacslab/{version}\r\n")
+    }
+
     pub(crate) fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}:{}{}", bracketed(&self.host), self.port, self.base)
@@ -131,8 +151,8 @@ impl Server {
         Ok(body)
     }
 
-    async fn request(&self, request: &Request<'_>) -> Result<(Head, Body)> {
-        let path = request.path;
+    /// Opens a connection; `path` is what it is for.
+    pub(crate) async fn dial(&self, path: &str) -> Result<Box<dyn Connection>> {
         let connect = TcpStream::connect((self.host.as_str(), self.port));
         let stream = timeout(self.timeout, connect).await.map_err(|_| self.silent(path))?.map_err(
             |error| {
@@ -140,7 +160,9 @@ impl Server {
                     .hint("is `pacslab serve` running? start it, or name the server")
             },
         )?;
-        let stream: Box<dyn Connection> = match self.tls {
+        // a request leaves in one write; nothing is gained by waiting for more
+        let _ = stream.set_nodelay(true);
+        Ok(match self.tls {
             false => Box::new(stream),
             true => {
                 let caller = Caller::new(self.files.clone());
@@ -150,7 +172,12 @@ impl Server {
                     ..failure
                 })?)
             }
-        };
+        })
+    }
+
+    async fn request(&self, request: &Request<'_>) -> Result<(Head, Body)> {
+        let path = request.path;
+        let stream = self.dial(path).await?;
         timeout(self.timeout, self.exchange(stream, request))
             .await
             .map_err(|_| self.silent(path))?
@@ -178,10 +205,6 @@ impl Server {
         mut stream: Box<dyn Connection>,
         asked: &Request<'_>,
     ) -> std::io::Result<(Head, Body)> {
-        let authorization = match &self.authorization {
-            Some(word) => format!("Authorization: Basic {word}\r\n"),
-            None => String::new(),
-        };
         let Request { method, path, accept, body } = asked;
         let content = match body {
             Some((kind, bytes)) => {
@@ -192,12 +215,9 @@ impl Server {
             None => String::new(),
         };
         let request = format!(
-            "{method} {}{path} HTTP/1.1\r\nHost: {}:{}\r\nAccept: {accept}\r\n{authorization}\
-             {content}User-Agent: pacslab/{}\r\nConnection: close\r\n\r\n",
+            "{method} {}{path} HTTP/1.1\r\n{}Accept: {accept}\r\n{content}Connection: close\r\n\r\n",
             self.base,
-            self.host,
-            self.port,
-            env!("CARGO_PKG_VERSION"),
+            self.fields(),
         );
         let mut message = request.into_bytes();
         if let Some((_, bytes)) = body {

@@ -4,6 +4,7 @@
 //! result into messages and an exit code ([`exit`]). The department itself, what listens where,
 //! is put together in [`department`].
 
+mod bench;
 mod browser;
 mod client;
 mod clock;

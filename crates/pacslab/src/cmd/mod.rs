@@ -64,6 +64,7 @@ commands! {
         doctor: Doctor,
         fhir: Fhir,
         watch: Watch,
+        bench: Bench,
         services: Services,
         user: User,
         config: Config,

@@ -47,7 +47,7 @@ pub(crate) struct SiteArgs {
     pub(crate) url: Option<String>,
     /// Login [default: that of the configuration]
     #[arg(long = "login", alias = "user", value_name = "NAME:PASSWORD")]
-    user: Option<String>,
+    pub(crate) user: Option<String>,
 }
 
 impl SiteArgs {

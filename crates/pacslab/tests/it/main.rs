@@ -14,6 +14,7 @@ mod support;
 
 mod bad_input;
 mod bad_text;
+mod bench;
 mod cli;
 mod codec;
 mod demo;
