@@ -81,6 +81,10 @@ fn write_elements(out: &mut Vec<u8>, dataset: &Dataset, encoding: Encoding, char
 
 fn write_element(out: &mut Vec<u8>, element: &Element, encoding: Encoding, charset: &Charset) {
     let Element { tag, vr, value } = element;
+    if !encoding.explicit && !readable(*tag, value) {
+        write_header(out, *tag, *vr, 0, encoding);
+        return;
+    }
     match value {
         Value::Text(text) => {
             let mut bytes = charset.encode(text).unwrap_or_else(|| text.as_bytes().to_vec());
@@ -130,6 +134,17 @@ fn write_element(out: &mut Vec<u8>, element: &Element, encoding: Encoding, chars
             }
             write_header(out, tags::SEQUENCE_DELIMITATION, Vr::UN, 0, encoding);
         }
+    }
+}
+
+/// Whether somebody who has the VR from the dictionary can read the value in Implicit VR. Where an
+/// element came with another VR, one that has no value is better than one that breaks the rest.
+fn readable(tag: Tag, value: &Value) -> bool {
+    match (dict::vr(tag), value) {
+        (Some(Vr::SQ) | None | Some(Vr::UN), Value::Items(_)) => true,
+        (Some(Vr::OB | Vr::OW), Value::Fragments(_)) => true,
+        (_, Value::Items(_) | Value::Fragments(_)) | (Some(Vr::SQ), _) => false,
+        _ => true,
     }
 }
 

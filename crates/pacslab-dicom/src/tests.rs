@@ -210,3 +210,18 @@ fn private_sequences_stay_sequences_in_implicit_vr() {
         assert_eq!(parse(&encode(&set, &syntax), &syntax).as_ref(), Ok(&set), "{syntax:?}");
     }
 }
+
+/// A worklist file with a text where a sequence belongs made an answer that no scanner could read.
+#[test]
+fn what_its_tag_forbids_has_no_value_in_implicit_vr() {
+    let set = Dataset::new()
+        .with_items(tags::PATIENT_NAME, vec![Dataset::new()])
+        .with_str(tags::PATIENT_ID, Vr::LO, "P1")
+        .with_str(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, Vr::SH, "S1");
+    let read = parse(&encode(&set, &TransferSyntax::ImplicitLe), &TransferSyntax::ImplicitLe);
+    let read = read.unwrap();
+    assert_eq!((read.str(tags::PATIENT_NAME), read.str(tags::PATIENT_ID)), ("", "P1"));
+    assert!(read.items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE).is_empty());
+    let same = parse(&encode(&set, &TransferSyntax::ExplicitLe), &TransferSyntax::ExplicitLe);
+    assert_eq!(same.as_ref(), Ok(&set));
+}

@@ -1,5 +1,6 @@
 //! The bodies of all fuzz targets on stable, where overflows are checked: with the corpus, with
-//! what was found once (`fuzz/regressions/`), and with mutations that follow from a seed.
+//! what was found once (`fuzz/regressions/`), and with mutations that follow from a seed. Where there
+//! is no libFuzzer, `PACSLAB_FUZZ_SECONDS=60` goes on for so long, from `PACSLAB_FUZZ_SEED`.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use std::fs;
@@ -16,6 +17,10 @@ const TIME: Duration = Duration::from_secs(3);
 
 fn folder(kind: &str, target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(kind).join(target)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Name and bytes of each file, in the order of their names.
@@ -53,9 +58,11 @@ fn check(name: &str) {
     }
     let seeds: Vec<&[u8]> =
         corpus.iter().chain(&regressions).map(|(_, data)| data.as_slice()).collect();
-    let mut random = Random::new(7);
+    let longer = number("PACSLAB_FUZZ_SECONDS").map(Duration::from_secs);
+    let (most, time) = longer.map_or((MUTATIONS, TIME), |time| (usize::MAX, time));
+    let mut random = Random::new(number("PACSLAB_FUZZ_SEED").unwrap_or(7));
     let mut done = 0;
-    while done < MUTATIONS && begun.elapsed() < TIME {
+    while done < most && begun.elapsed() < time {
         let seed = seeds[random.below(seeds.len())];
         let other = seeds[random.below(seeds.len())];
         run(&format!("mutation {done}"), &mutated(seed, other, &mut random));
