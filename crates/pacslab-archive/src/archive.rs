@@ -1,15 +1,18 @@
 //! The archive: packs and index under one roof.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
 use pacslab_model::{Clock, Emit, Event, Outcome, Query};
-use pacslab_store::{Blobs, Counts, Index, Kind, Row, Scope, StoreError, Stored};
+use pacslab_store::{Blobs, Counts, Index, Row, Scope, StoreError, Stored};
 use tokio::sync::Notify;
 
 use crate::buffers::Buffers;
+use crate::change::{Change, Changed};
 use crate::events;
-use crate::ingest::{Committer, IngestError, Job, Note, Origin, Receipt, Writer, index_entry};
+use crate::ingest::{Committer, IngestError, Job, Origin, Receipt, Request, Writer};
+use crate::replay::replay;
 
 /// What an archive is made of.
 #[derive(Clone)]
@@ -28,6 +31,9 @@ pub struct Archive {
     pub(crate) emit: Arc<dyn Emit>,
     pub(crate) buffers: Arc<Buffers>,
     arrived: Arc<Notify>,
+    /// How often studies have moved between patients.
+    moves: AtomicU64,
+    pub(crate) compacting: tokio::sync::Mutex<()>,
     committer: Committer,
 }
 
@@ -95,7 +101,40 @@ impl Archive {
                 told.notify_one();
             })
             .map_err(ArchiveError::Thread)?;
-        Ok(Arc::new(Self { blobs, index, clock, emit, buffers, arrived, committer }))
+        Ok(Arc::new(Self {
+            blobs,
+            index,
+            clock,
+            emit,
+            buffers,
+            arrived,
+            moves: AtomicU64::new(0),
+            compacting: tokio::sync::Mutex::new(()),
+            committer,
+        }))
+    }
+
+    /// Deletes, relabels, merges, labels or protects. What it answers is durable.
+    ///
+    /// # Errors
+    /// Storage fails or is full, or the archive is shutting down.
+    pub async fn change(&self, change: Change, by: Origin) -> Result<Changed, ArchiveError> {
+        self.request(Request::Change { change, by }).await
+    }
+
+    pub(crate) async fn request(&self, request: Request) -> Result<Changed, ArchiveError> {
+        let answer = self.committer.change(request, self.clock.now()).await;
+        // one that failed may be done later
+        if !matches!(answer, Ok((_, false))) {
+            self.moves.fetch_add(1, Ordering::Release);
+        }
+        answer.map(|(changed, _)| changed)
+    }
+
+    /// Changes whenever studies have moved to other patients: what was made of patient IDs is to
+    /// be made again.
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
     }
 
     /// Begins an instance whose data set arrives in pieces.
@@ -139,9 +178,10 @@ impl Archive {
     /// # Errors
     /// The object is gone or damaged.
     pub async fn object(self: &Arc<Self>, stored: &Stored) -> Result<Object, ArchiveError> {
+        let stored = stored.clone();
         let at = stored.location;
         self.blocking(move |archive| {
-            let bytes = archive.blobs.read(&at)?;
+            let bytes = archive.body(&stored)?;
             let (meta, start) =
                 file::read_meta(&bytes).map_err(|why| ArchiveError::Object { at, why })?;
             Ok(Object { meta, file: bytes.into(), start })
@@ -174,56 +214,6 @@ impl Archive {
             .await
             .map_err(|_| ArchiveError::Stopped)?
     }
-}
-
-/// Records that the index has not seen yet: after a crash, or when `index.db` was removed.
-fn replay(
-    blobs: &dyn Blobs,
-    index: &dyn Index,
-    clock: &dyn Clock,
-    emit: &dyn Emit,
-) -> Result<(), ArchiveError> {
-    /// Entries of one index transaction.
-    const BATCH: usize = 1_000;
-    let from = index.position()?;
-    if from.sequence == blobs.position().sequence {
-        return Ok(());
-    }
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut taken = 0_u64;
-    let mut unreadable = None;
-    let end = blobs.replay(from, &mut |record| {
-        if record.kind != Kind::Instance {
-            return Ok(());
-        }
-        match Note::decode(&record.note) {
-            Ok(note) => batch.push(index_entry(note, record.location)),
-            Err(why) => {
-                let error = ArchiveError::Note { at: record.location, why };
-                unreadable = Some(error);
-                return Err(StoreError::Other("a record cannot be understood".into()));
-            }
-        }
-        taken += 1;
-        if batch.len() == BATCH {
-            index.ingest(&batch, record.end)?;
-            batch.clear();
-        }
-        Ok(())
-    });
-    if let Some(error) = unreadable {
-        return Err(error);
-    }
-    index.ingest(&batch, end?)?;
-    emit.emit(
-        Event::new(
-            clock.now(),
-            events::REPLAYED,
-            format!("brought {taken} instances from the packs into the index"),
-        )
-        .field("instances", taken),
-    );
-    Ok(())
 }
 
 /// The transfer syntax an instance is stored in.

@@ -10,5 +10,17 @@ pub const INDEX_BEHIND: &str = "archive.index_behind";
 pub const INDEX_REMADE: &str = "archive.index_remade";
 /// The index was brought up to date from the packs.
 pub const REPLAYED: &str = "archive.replayed";
+/// Instances were deleted.
+pub const DELETED: &str = "archive.deleted";
+/// A study or its patient says something else.
+pub const RELABELLED: &str = "archive.relabelled";
+/// The studies of a patient became another's.
+pub const MERGED: &str = "archive.merged";
+/// A label was put on or taken off.
+pub const LABELLED: &str = "archive.labelled";
+/// A patient was protected, or is so no longer.
+pub const PROTECTED: &str = "archive.protected";
+/// Room that deleted objects took was given back.
+pub const COMPACTED: &str = "archive.compacted";
 /// A retrieval to a third party ended.
 pub const SENT: &str = "archive.sent";

@@ -12,7 +12,7 @@ use pacslab_dicom::{ParseError, dict};
 use pacslab_model::{Tag, Uid};
 use pacslab_store::StoreError;
 
-pub(crate) use committer::{Committer, Job};
+pub(crate) use committer::{Committer, Job, Request};
 pub(crate) use note::{Note, index_entry};
 pub use writer::Writer;
 

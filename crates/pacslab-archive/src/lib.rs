@@ -6,15 +6,23 @@
 mod archive;
 mod buffers;
 mod caller;
+mod change;
+mod check;
+mod compact;
 pub mod events;
 pub mod header;
 pub mod ingest;
+mod labels;
 pub mod outgoing;
 pub mod peers;
+mod replay;
 pub mod send;
 
 pub use archive::{Archive, ArchiveError, Object, Parts, syntax_of};
 pub use caller::{CallError, Caller, Retrieved};
+pub use change::{Change, Changed};
+pub use check::{Checked, Finding, check};
+pub use compact::Compacted;
 pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
 pub use outgoing::Outgoing;

@@ -131,7 +131,7 @@ impl Outgoing {
 
 fn object(archive: &Archive, contexts: &Contexts, stored: &Stored) -> Result<Object, String> {
     let transfer_syntax = fit(contexts, stored)?;
-    let bytes = archive.blobs.read(&stored.location).map_err(|error| error.to_string())?;
+    let bytes = archive.body(stored).map_err(|error| error.to_string())?;
     let (_, start) = file::read_meta(&bytes).map_err(|error| error.to_string())?;
     let mut data = Bytes::from(bytes).slice(start..);
     if transfer_syntax != stored.transfer_syntax {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,8 +12,8 @@ use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
 use pacslab_model::{Level, Moment, Query, Tag, Uid, Vr, tags, uids};
 use pacslab_store::{
-    Arrival, Blobs, Counts, Index, Ingested, Known, MemoryBlobs, NewInstance, Position, Row, Scope,
-    SqliteIndex, StoreError, Stored,
+    Arrival, Blobs, Counts, Index, Ingested, Known, Location, MemoryBlobs, NewInstance, Position,
+    Row, Scope, SqliteIndex, StoreError, Stored,
 };
 
 struct Lab {
@@ -235,6 +236,45 @@ impl Index for Moody {
         upto: Position,
     ) -> Result<bool, StoreError> {
         self.index.relabel(study, changes, upto)
+    }
+
+    fn label(
+        &self,
+        level: Level,
+        resource: &str,
+        label: &str,
+        on: bool,
+        upto: Position,
+    ) -> Result<bool, StoreError> {
+        self.index.label(level, resource, label, on, upto)
+    }
+
+    fn labels_of(&self, level: Level, resource: &str) -> Result<Vec<String>, StoreError> {
+        self.index.labels_of(level, resource)
+    }
+
+    fn labelled(&self, level: Level, label: &str) -> Result<Vec<String>, StoreError> {
+        self.index.labelled(level, label)
+    }
+
+    fn labels(&self) -> Result<Vec<String>, StoreError> {
+        self.index.labels()
+    }
+
+    fn protect(&self, patient_id: &str, on: bool, upto: Position) -> Result<bool, StoreError> {
+        self.index.protect(patient_id, on, upto)
+    }
+
+    fn is_protected(&self, patient_id: &str) -> Result<bool, StoreError> {
+        self.index.is_protected(patient_id)
+    }
+
+    fn held(&self) -> Result<BTreeMap<u32, u64>, StoreError> {
+        self.index.held()
+    }
+
+    fn relocate(&self, from: u32, moved: &[(Uid, Location)]) -> Result<(), StoreError> {
+        self.index.relocate(from, moved)
     }
 }
 

@@ -20,6 +20,7 @@ mod stream;
 mod ui;
 pub mod users;
 mod worklist;
+mod zip;
 
 #[doc(hidden)]
 pub use dicomweb::fuzz;

@@ -61,6 +61,39 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// patient ID moves the study to that patient, who is made if unknown and then has nothing
     /// but what `changes` say. Notes `upto`. Answers whether there is such a study.
     fn relabel(&self, study: &Uid, changes: &[(Tag, String)], upto: Position) -> Result<bool>;
+
+    /// Sticks a label to a resource, known by the unique key of its level, or takes it off. Notes
+    /// `upto`. Answers whether there is such a resource; its labels go with it.
+    fn label(
+        &self,
+        level: Level,
+        resource: &str,
+        label: &str,
+        on: bool,
+        upto: Position,
+    ) -> Result<bool>;
+
+    /// The labels of a resource, in alphabetical order.
+    fn labels_of(&self, level: Level, resource: &str) -> Result<Vec<String>>;
+
+    /// The unique keys of the resources with this label.
+    fn labelled(&self, level: Level, label: &str) -> Result<Vec<String>>;
+
+    /// All labels in use, in alphabetical order.
+    fn labels(&self) -> Result<Vec<String>>;
+
+    /// Protects a patient from being removed to make room, or no longer. Notes `upto`. Answers
+    /// whether there is such a patient; the protection goes with the patient.
+    fn protect(&self, patient_id: &str, on: bool, upto: Position) -> Result<bool>;
+
+    fn is_protected(&self, patient_id: &str) -> Result<bool>;
+
+    /// Bytes of the instances in each pack; packs without any are left out.
+    fn held(&self) -> Result<BTreeMap<u32, u64>>;
+
+    /// Instances that lay in pack `from` lie elsewhere now. Those that are gone or lie in other
+    /// packs are left alone, so it may be done twice.
+    fn relocate(&self, from: u32, moved: &[(Uid, Location)]) -> Result<()>;
 }
 
 /// An instance on its way in.
@@ -128,6 +161,16 @@ impl Scope {
 
     pub fn instance(uid: impl Into<String>) -> Self {
         Self { sop_instances: vec![Uid::new(uid)], ..Self::default() }
+    }
+
+    /// The resource with this unique key.
+    pub fn of(level: Level, key: impl Into<String>) -> Self {
+        match level {
+            Level::Patient => Self::patient(key),
+            Level::Study => Self::study(key),
+            Level::Series => Self::series(key),
+            Level::Instance => Self::instance(key),
+        }
     }
 
     pub fn is_empty(&self) -> bool {

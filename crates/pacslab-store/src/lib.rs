@@ -21,8 +21,8 @@ mod sqlite;
 pub mod suite;
 
 pub use blobs::{
-    Appended, Blobs, Kind, Location, MAX_NOTE, MemoryBlobs, PackBlobs, PackOptions, Position,
-    Record, ReplayRecord, Sealed, Segment, Usage,
+    Appended, Blobs, Keep, Kind, Location, MAX_NOTE, MemoryBlobs, PackBlobs, PackInfo, PackOptions,
+    Position, Record, ReplayRecord, Role, Sealed, Segment, Usage,
 };
 pub use data_dir::DataDir;
 pub use desk::{Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Put, SqliteDesk, StepChange};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use pacslab_model::{Emit, Event, Identifiers, Outcome, Uid};
+use pacslab_model::{Emit, Event, Identifiers, Moment, Outcome, Uid};
 use pacslab_store::{
     Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Position, Record, Sealed,
     StoreError,
@@ -12,8 +12,10 @@ use pacslab_store::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::note::{Note, index_entry};
-use super::{IngestError, Receipt, Received};
+use super::{IngestError, Origin, Receipt, Received};
+use crate::archive::ArchiveError;
 use crate::buffers::Buffers;
+use crate::change::{Change, Changed, Prepared};
 use crate::events;
 use crate::header::Header;
 
@@ -34,13 +36,43 @@ pub(crate) enum Body {
 
 type Waiting = (Job, oneshot::Sender<Result<Receipt, IngestError>>);
 
+/// What the committer is asked for, in the order in which it is done.
+#[derive(Debug)]
+enum Task {
+    Store(Waiting),
+    Change(ChangeTask),
+}
+
+/// What is to be done between batches.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Change {
+        change: Change,
+        by: Origin,
+    },
+    /// A pack was rewritten into the log that begins with `first`.
+    Moved {
+        from: u32,
+        first: u64,
+    },
+    /// Nothing: when it is answered, all that came before is in the index.
+    Settle,
+}
+
+#[derive(Debug)]
+struct ChangeTask {
+    request: Request,
+    at: Moment,
+    reply: oneshot::Sender<Result<(Changed, bool), StoreError>>,
+}
+
 /// What one batch may hold. The queue is as long as a batch: senders wait beyond that.
 const BATCH: usize = 64;
 
 /// The queue into the committing thread. Dropped: what is queued is committed, then it ends.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    queue: Option<mpsc::Sender<Waiting>>,
+    queue: Option<mpsc::Sender<Task>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,8 +101,21 @@ impl Committer {
     pub(crate) async fn commit(&self, job: Job) -> Result<Receipt, IngestError> {
         let queue = self.queue.as_ref().ok_or(IngestError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        queue.send((job, reply)).await.map_err(|_| IngestError::Closed)?;
+        queue.send(Task::Store((job, reply))).await.map_err(|_| IngestError::Closed)?;
         answer.await.map_err(|_| IngestError::Closed)?
+    }
+
+    /// Answers what came of it, and whether studies have moved between patients.
+    pub(crate) async fn change(
+        &self,
+        request: Request,
+        at: Moment,
+    ) -> Result<(Changed, bool), ArchiveError> {
+        let queue = self.queue.as_ref().ok_or(ArchiveError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        let task = Task::Change(ChangeTask { request, at, reply });
+        queue.send(task).await.map_err(|_| ArchiveError::Stopped)?;
+        Ok(answer.await.map_err(|_| ArchiveError::Stopped)??)
     }
 }
 
@@ -90,37 +135,70 @@ struct Work {
     emit: Arc<dyn Emit>,
     buffers: Weak<Buffers>,
     arrived: Box<dyn Fn() + Send>,
-    /// Stored, and not in the index, which could not be written to.
-    behind: Option<(Vec<NewInstance>, Position)>,
+    behind: Option<Behind>,
+}
+
+/// In the packs, and not in the index, which could not be written to.
+enum Behind {
+    Instances(Vec<NewInstance>, Position),
+    Change(Prepared, Position),
 }
 
 impl Work {
-    fn run(mut self, mut jobs: mpsc::Receiver<Waiting>) {
+    fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while let Some(first) = jobs.blocking_recv() {
-            batch.push(first);
-            while batch.len() < BATCH
-                && let Ok(next) = jobs.try_recv()
-            {
-                batch.push(next);
+        while let Some(first) = tasks.blocking_recv() {
+            let mut next = Some(first);
+            let mut change = None;
+            while let Some(task) = next.take() {
+                match task {
+                    Task::Store(waiting) => batch.push(waiting),
+                    // what came before it is stored before it
+                    Task::Change(task) => change = Some(task),
+                }
+                if batch.len() < BATCH && change.is_none() {
+                    next = tasks.try_recv().ok();
+                }
             }
             let (small, large): (Vec<Waiting>, Vec<Waiting>) =
                 batch.drain(..).partition(|(job, _)| matches!(job.body, Body::Memory { .. }));
-            let mut commit = |batch| {
-                // senders without an answer are told; those who come later find a committer
-                let work = std::panic::AssertUnwindSafe(|| self.commit(batch));
-                if std::panic::catch_unwind(work).is_err() {
-                    tracing::error!("a batch of instances could not be committed");
-                }
-            };
             if !small.is_empty() {
-                commit(small);
+                self.guarded(|work| work.commit(small));
             }
             // a segment was synced by its own thread; what is left is one small record each
             for one in large {
-                commit(vec![one]);
+                self.guarded(|work| work.commit(vec![one]));
+            }
+            if let Some(task) = change {
+                self.guarded(|work| work.change(task));
             }
         }
+    }
+
+    /// After a panic those without an answer are told; those who come later find a committer.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self))).is_err() {
+            tracing::error!("what was to be committed could not be");
+        }
+    }
+
+    fn change(&mut self, task: ChangeTask) {
+        let ChangeTask { request, at, reply } = task;
+        let change = || -> Result<(Changed, bool), StoreError> {
+            self.catch_up()?;
+            let prepared = match request {
+                Request::Change { change, by } => Prepared::new(change, &by, at, &*self.index)?,
+                Request::Moved { from, first } => Some(Prepared::moved(from, first, at)),
+                Request::Settle => None,
+            };
+            let Some(prepared) = prepared else { return Ok((Changed::default(), false)) };
+            let moves = prepared.moves_studies();
+            let end = prepared.record(&*self.blobs)?;
+            self.behind = Some(Behind::Change(prepared, end));
+            Ok((self.catch_up()?, moves))
+        };
+        // who asked may have gone away
+        let _ = reply.send(change());
     }
 
     /// All of `batch` or, when storage fails, nothing of it.
@@ -192,7 +270,7 @@ impl Work {
                 .zip(&appended.locations)
                 .map(|(at, location)| index_entry(jobs[*at].note.clone(), *location))
                 .collect();
-            self.behind = Some((entries, appended.end));
+            self.behind = Some(Behind::Instances(entries, appended.end));
             // what is in the packs is stored, whatever becomes of the index: saying otherwise
             // would have it sent again, and found after the next start all the same
             if let (Err(error), Some(job)) = (self.catch_up(), jobs.first()) {
@@ -223,13 +301,24 @@ impl Work {
     }
 
     /// Brings into the index what it lacks. Until that is done nothing else is stored.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
-        if let Some((entries, end)) = &self.behind {
-            let ingested = self.index.ingest(entries, *end)?;
-            debug_assert!(ingested.iter().all(|i| matches!(i, Ingested::New { .. })));
-            self.behind = None;
-        }
-        Ok(())
+    fn catch_up(&mut self) -> Result<Changed, StoreError> {
+        let changed = match &self.behind {
+            None => Changed::default(),
+            Some(Behind::Instances(entries, end)) => {
+                let ingested = self.index.ingest(entries, *end)?;
+                debug_assert!(ingested.iter().all(|i| matches!(i, Ingested::New { .. })));
+                Changed::default()
+            }
+            Some(Behind::Change(prepared, end)) => {
+                let changed = prepared.apply(&*self.blobs, &*self.index, *end)?;
+                if let Some(event) = prepared.event(&changed) {
+                    self.emit.emit(event);
+                }
+                changed
+            }
+        };
+        self.behind = None;
+        Ok(changed)
     }
 
     fn append(&self, jobs: &mut [Job], fresh: &[usize]) -> Result<Option<Appended>, StoreError> {

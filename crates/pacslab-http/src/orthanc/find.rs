@@ -11,6 +11,7 @@ use pacslab_store::Row;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::change::Labelled;
 use super::{ids, plural, resource, singular, styled};
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
@@ -32,6 +33,8 @@ struct Find {
     case_sensitive: bool,
     #[serde(default)]
     requested_tags: Vec<String>,
+    #[serde(flatten)]
+    labelled: Labelled,
 }
 
 pub(crate) async fn find(State(door): At, body: Body) -> Result {
@@ -45,7 +48,11 @@ pub(crate) async fn find(State(door): At, body: Body) -> Result {
     }
     let requested: Vec<Tag> =
         asked.requested_tags.iter().map(|name| known_tag(name)).collect::<Result<_>>()?;
-    let rows = search(&door, level, keys, asked.case_sensitive).await?;
+    let wanted = asked.labelled.test(&door, level).await?;
+    let mut rows = search(&door, level, keys, asked.case_sensitive).await?;
+    if let Some(wanted) = wanted {
+        rows.retain(|row| wanted.accepts(row.str(level.key())));
+    }
     let limit = if asked.limit == 0 { usize::MAX } else { asked.limit };
     let page = rows.iter().skip(asked.since).take(limit);
     let mut found = Vec::new();

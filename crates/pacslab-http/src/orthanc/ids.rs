@@ -82,6 +82,8 @@ pub(crate) struct Ids {
 struct Known {
     /// The last arrival taken in.
     cursor: u64,
+    /// As the archive counted when this was begun: studies that move have other identifiers.
+    moves: u64,
     upper: HashMap<Hash, (Level, Arc<str>)>,
     series: Vec<Series>,
     series_numbers: HashMap<Arc<str>, u32>,
@@ -103,6 +105,7 @@ impl Ids {
     /// The key (patient ID or UID) of the resource of this level. `None`: there is none.
     pub(crate) async fn resolve(&self, level: Level, id: &str) -> Result<Option<Arc<str>>> {
         let Some(hash) = parse(id) else { return Ok(None) };
+        self.forget_what_moved();
         if !self.holds(level, &hash) {
             self.catch_up().await?;
         }
@@ -121,6 +124,14 @@ impl Ids {
             .map(|stored| stored.sop_instance.as_str())
             .find(|sop| self::hash(&[&patient, &study, &uid, sop]) == hash)
             .map(Arc::from))
+    }
+
+    fn forget_what_moved(&self) {
+        let moves = self.archive.moves();
+        let mut known = self.lock();
+        if known.moves != moves {
+            *known = Known { moves, ..Known::default() };
+        }
     }
 
     fn holds(&self, level: Level, hash: &Hash) -> bool {

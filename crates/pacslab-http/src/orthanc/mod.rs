@@ -1,6 +1,8 @@
 //! Orthanc's REST routes, so that its clients need no change: same addresses, same JSON, same
 //! identifiers. `docs/http.md` lists where we differ on purpose.
 
+mod archive;
+mod change;
 mod create;
 mod find;
 pub(crate) mod ids;
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/statistics", get(system::statistics))
         .route("/instances", post(create::create))
         .route("/instances/{id}/file", get(instance::file))
+        .route("/instances/{id}/header", get(tags::header))
         .route("/instances/{id}/tags", get(tags::tags))
         .route("/instances/{id}/simplified-tags", get(tags::simplified))
         .route("/instances/{id}/frames", get(instance::frames))
@@ -38,6 +41,10 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/instances/{id}/preview", get(instance::preview))
         .route("/tools/find", post(find::find))
         .route("/tools/lookup", post(find::lookup))
+        .route("/tools/bulk-delete", post(change::bulk_delete))
+        .route("/tools/create-archive", post(archive::create))
+        .route("/tools/labels", get(change::all_labels))
+        .route("/patients/{id}/protected", get(change::is_protected).put(change::protect))
         .route("/modalities", get(modalities::list))
         .route(
             "/modalities/{id}",
@@ -66,11 +73,40 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         let name = plural(level);
         router = router
             .route(&format!("/{name}"), get(move |at, q| resource::list(level, at, q)))
-            .route(&format!("/{name}/{{id}}"), get(move |at, id| resource::one(level, at, id)))
+            .route(
+                &format!("/{name}/{{id}}"),
+                get(move |at, id| resource::one(level, at, id))
+                    .delete(move |at, from, id| change::delete(level, at, from, id)),
+            )
+            .route(
+                &format!("/{name}/{{id}}/labels"),
+                get(move |at, id| change::labels(level, at, id)),
+            )
+            .route(
+                &format!("/{name}/{{id}}/labels/{{label}}"),
+                get(move |at, id| change::label(level, at, id))
+                    .put(move |at, from, id| change::put_label(level, true, at, from, id))
+                    .delete(move |at, from, id| change::put_label(level, false, at, from, id)),
+            )
+            .route(
+                &format!("/{name}/{{id}}/metadata"),
+                get(move |at, id, q| change::metadata(level, at, id, q)),
+            )
+            .route(
+                &format!("/{name}/{{id}}/metadata/{{item}}"),
+                get(move |at, id| change::metadatum(level, at, id)),
+            )
             .route(
                 &format!("/{name}/{{id}}/statistics"),
                 get(move |at, id| resource::statistics(level, at, id)),
             );
+        if level < Level::Instance {
+            router = router.route(
+                &format!("/{name}/{{id}}/archive"),
+                get(move |at, id| archive::get(level, at, id))
+                    .post(move |at, id, body| archive::post(level, at, id, body)),
+            );
+        }
         for below in Level::ALL.into_iter().filter(|below| *below > level) {
             let path = format!("/{name}/{{id}}/{}", plural(below));
             let handler = move |at, id, q| resource::children(level, below, at, id, q);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use pacslab_archive::{Delivered, Scope, Stored};
-use pacslab_model::{Level, Uid};
+use pacslab_model::Uid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::modalities::{Once, from_json, peer};
-use super::{ids, jobs, singular};
+use super::{change, ids, jobs, singular};
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
 use crate::intake::question;
@@ -149,31 +149,17 @@ async fn gather(door: &Arc<Door>, ids: &[String]) -> Result<(Vec<Value>, Vec<Sto
                  accession number or a UID"
             )));
         }
-        let (level, key) = resolve(door, id).await?;
+        let (level, key) = change::any(door, id)
+            .await?
+            .ok_or_else(|| Error::NotFound(format!("there is no resource {id}")))?;
         resources.push(json!({"ID": id, "Type": singular(level)}));
-        let scope = match level {
-            Level::Patient => Scope::patient(&*key),
-            Level::Study => Scope::study(&*key),
-            Level::Series => Scope::series(&*key),
-            Level::Instance => Scope::instance(&*key),
-        };
-        for stored in door.archive.instances(scope).await? {
+        for stored in door.archive.instances(Scope::of(level, &*key)).await? {
             if seen.insert(stored.sop_instance.clone()) {
                 instances.push(stored);
             }
         }
     }
     Ok((resources, instances))
-}
-
-async fn resolve(door: &Arc<Door>, id: &str) -> Result<(Level, Arc<str>)> {
-    // studies are what is sent most
-    for level in [Level::Study, Level::Series, Level::Instance, Level::Patient] {
-        if let Some(key) = door.ids.resolve(level, id).await? {
-            return Ok((level, key));
-        }
-    }
-    Err(Error::NotFound(format!("there is no resource {id}")))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use pacslab_dicom::dict;
 use pacslab_model::{Key, Level, Moment, Query, Tag, Test, tags};
 use pacslab_store::{Row, Scope};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{ids, plural, singular, styled};
 use crate::door::{At, Door};
@@ -176,13 +176,7 @@ pub(crate) async fn parent(
 pub(crate) async fn statistics(level: Level, State(door): At, Path(id): Path<String>) -> Result {
     let row = row(&door, level, &id).await?;
     let key = row.str(level.key());
-    let scope = match level {
-        Level::Patient => Scope::patient(key),
-        Level::Study => Scope::study(key),
-        Level::Series => Scope::series(key),
-        Level::Instance => Scope::instance(key),
-    };
-    let stored = door.archive.instances(scope).await?;
+    let stored = door.archive.instances(Scope::of(level, key)).await?;
     let size: u64 = stored.iter().map(|one| one.size).sum();
     let mut object = Map::new();
     for kind in ["Dicom", ""] {
@@ -237,11 +231,12 @@ pub(crate) async fn expanded(door: &Door, rows: &[Row]) -> Result<Value> {
 /// A resource in full.
 pub(crate) async fn expand(door: &Door, row: &Row) -> Result<Value> {
     let level = row.level;
+    let labels = door.archive.labels_of(level, row.str(level.key())).await?;
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("ID", ids::of(row, level).into());
     put("Type", singular(level).into());
-    put("Labels", json!([]));
+    put("Labels", labels.into());
     put("MainDicomTags", tags_of(row, level));
     if level == Level::Study {
         put("PatientMainDicomTags", tags_of(row, Level::Patient));
@@ -271,6 +266,30 @@ pub(crate) async fn expand(door: &Door, row: &Row) -> Result<Value> {
         put(&name, children.into());
     }
     Ok(Value::Object(object))
+}
+
+/// What is known of how a resource arrived.
+pub(crate) fn metadata(row: &Row) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut put = |name: &str, value: String| all.push((name.to_owned(), value));
+    let Some(stored) = &row.stored else {
+        put("LastUpdate", timestamp(row.received_at));
+        return all;
+    };
+    if let Some(number) = row.number(tags::INSTANCE_NUMBER) {
+        put("IndexInSeries", number.to_string());
+    }
+    let source = &stored.source;
+    put("ReceptionDate", timestamp(stored.received_at));
+    put("RemoteAET", source.calling_ae.clone());
+    let origin = if source.calling_ae.is_empty() { "RestApi" } else { "DicomProtocol" };
+    put("Origin", origin.to_owned());
+    put("TransferSyntax", stored.transfer_syntax.to_string());
+    put("SopClassUid", stored.sop_class.to_string());
+    if let Ok(from) = source.remote.parse::<std::net::SocketAddr>() {
+        put("RemoteIP", from.ip().to_string());
+    }
+    all
 }
 
 fn tags_of(row: &Row, level: Level) -> Value {

@@ -29,7 +29,7 @@ pub(crate) async fn system(State(door): At) -> Result {
         "DatabaseVersion": 6,
         "DicomAet": site.aet.as_str(),
         "DicomPort": site.dicom_port,
-        "HasLabels": false,
+        "HasLabels": true,
         "HttpPort": site.http_port,
         "IngestTranscoding": "",
         "IsHttpServerSecure": false,

@@ -1,7 +1,8 @@
 //! The attributes of an instance in Orthanc's JSON: `Full`, `Short` and `Simplify`.
 
 use axum::extract::{Path, Query, State};
-use pacslab_dicom::{Dataset, Element, Value as Held, dict};
+use pacslab_dicom::{Dataset, Element, TransferSyntax, Value as Held, dict, parse};
+use pacslab_model::tags::{FILE_META_GROUP_LENGTH, FILE_META_VERSION};
 use pacslab_model::{Tag, Vr, tags};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -60,6 +61,23 @@ async fn answer(State(door): At, Path(id): Path<String>, form: Form) -> Result {
         Ok(json(&set, form))
     })
     .await?;
+    Ok(styled(&value))
+}
+
+/// `GET /instances/{id}/header`: the file meta information (PS3.10 7.1).
+pub(crate) async fn header(State(door): At, Path(id): Path<String>) -> Result {
+    /// Preamble and `DICM`.
+    const BEGIN: usize = 132;
+    let object = instance::object(&door, &id).await?;
+    let group = object.file.get(BEGIN..object.start).unwrap_or_default();
+    let set = parse(group, &TransferSyntax::ExplicitLe)?;
+    let mut value = json(&set, Form::Full);
+    if let (Some(length), Value::Object(members)) = (set.get(FILE_META_GROUP_LENGTH), &mut value) {
+        let keyword = dict::keyword(length.tag);
+        members.insert(digits(length.tag), member(length, keyword, Form::Full));
+        // binary values are not shown
+        members.remove(&digits(FILE_META_VERSION));
+    }
     Ok(styled(&value))
 }
 

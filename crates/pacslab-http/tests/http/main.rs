@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bad_uploads;
+mod change;
 mod dicomweb;
 mod listener;
 mod modalities;

@@ -8,6 +8,7 @@ mod memory;
 mod pack;
 mod record;
 mod recover;
+mod rewrite;
 mod scan;
 mod spool;
 
@@ -19,7 +20,7 @@ pub use memory::MemoryBlobs;
 pub use pack::{PackBlobs, PackOptions};
 pub use record::MAX_NOTE;
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 pub trait Blobs: Send + Sync + fmt::Debug {
     /// Stores the batch with one sync. Durable when `Ok`; nothing of it is kept otherwise.
@@ -30,6 +31,25 @@ pub trait Blobs: Send + Sync + fmt::Debug {
 
     /// A part of the body, unchecked; shorter where the body ends.
     fn read_range(&self, at: &Location, offset: u64, len: usize) -> Result<Vec<u8>>;
+
+    /// Reads all of a body and compares its CRC, without holding it.
+    fn verify(&self, at: &Location) -> Result<()> {
+        const CHUNK: u64 = 1 << 20;
+        let mut crc = crc32fast::Hasher::new();
+        let mut done = 0;
+        while done < at.len {
+            let chunk = self.read_range(at, done, (at.len - done).min(CHUNK) as usize)?;
+            if chunk.is_empty() {
+                return Err(StoreError::NoSuchLocation(*at));
+            }
+            crc.update(&chunk);
+            done += chunk.len() as u64;
+        }
+        match crc.finalize() == at.crc {
+            true => Ok(()),
+            false => Err(StoreError::Other(format!("the CRC of the object at {at} is wrong"))),
+        }
+    }
 
     /// A large body is written to a place of its own while it arrives.
     fn begin_segment(&self) -> Result<Box<dyn Segment>>;
@@ -53,6 +73,37 @@ pub trait Blobs: Send + Sync + fmt::Debug {
 
     /// After the last record.
     fn position(&self) -> Position;
+
+    /// The packs, in the order in which they were begun. A store that cannot be compacted has none.
+    fn packs(&self) -> Vec<PackInfo> {
+        Vec::new()
+    }
+
+    /// Visits the records of the log that begins with this sequence number, whatever pack it is
+    /// in by now.
+    fn walk(&self, first: u64, visit: &mut dyn FnMut(&ReplayRecord) -> Result<()>) -> Result<()> {
+        let _ = (first, visit);
+        Ok(())
+    }
+
+    /// Writes a log into a new pack without the bodies that `keep` gives up; records and their
+    /// numbers stay. Durable when `Ok`: from then on it stands for the old pack, which is there
+    /// until it is discarded, for those who read it. Never the last log. One at a time.
+    fn rewrite(
+        &self,
+        pack: u32,
+        keep: &mut dyn FnMut(&ReplayRecord) -> Result<Keep>,
+    ) -> Result<u32> {
+        let _ = keep;
+        Err(StoreError::Other(format!("pack {pack} cannot be rewritten in this store")))
+    }
+
+    /// Removes a pack that is needed by nobody: one that was replaced, or a large body that is
+    /// gone. Answers the bytes that are free now; `None`: somebody is reading it, try again later.
+    fn discard(&self, pack: u32) -> Result<Option<u64>> {
+        let _ = pack;
+        Ok(None)
+    }
 
     fn usage(&self) -> Usage;
 }
@@ -111,12 +162,15 @@ pub enum Kind {
     Relabel = 4,
     Merge = 5,
     Label = 6,
+    Protect = 7,
+    /// A pack was rewritten: what lay in one lies in another.
+    Moved = 8,
 }
 
 impl Kind {
     pub(crate) fn from_u8(number: u8) -> Option<Self> {
         use Kind::*;
-        [Instance, Delete, Hide, Relabel, Merge, Label]
+        [Instance, Delete, Hide, Relabel, Merge, Label, Protect, Moved]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -169,6 +223,35 @@ pub struct ReplayRecord {
     pub sequence: u64,
     /// After this record.
     pub end: Position,
+}
+
+/// What becomes of a record when its pack is rewritten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// It stays as it is.
+    Whole,
+    /// Its body is gone, and this is left of its note.
+    Note(Vec<u8>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PackInfo {
+    pub number: u32,
+    pub on_disk: u64,
+    pub role: Role,
+}
+
+/// What a pack is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// A log that holds records `first` to `end`, with so many bytes of bodies at most.
+    Log { first: u64, end: u64, bodies: u64 },
+    /// The log that is written to, or was last: never rewritten.
+    Last { first: u64 },
+    /// One large body.
+    Single,
+    /// Its records are in another pack by now, the log that begins with `first`.
+    Replaced { first: u64 },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

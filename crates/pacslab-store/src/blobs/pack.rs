@@ -8,12 +8,13 @@
 //! What a failure leaves behind is decided by numbers: a pack says with which sequence number it
 //! begins, and whatever its predecessor holds from that number on does not count.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::{self, PACK_HEADER, PackHeader, RECORD_HEADER};
 use super::recover::recover;
+use super::rewrite;
 use super::scan::Scan;
 use super::spool::Spool;
 use super::*;
@@ -37,11 +38,11 @@ impl Default for PackOptions {
 
 #[derive(Debug)]
 pub struct PackBlobs {
-    folder: Folder,
+    pub(super) folder: Folder,
     options: PackOptions,
     writer: Mutex<Writer>,
     /// Open packs, for those who read.
-    files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
+    pub(super) files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
 
 /// The folder of the packs.
@@ -59,13 +60,24 @@ pub(super) struct Writer {
     pub(super) next_spool: u32,
     /// Of the next record.
     pub(super) sequence: u64,
-    /// First sequence number of each pack that is a log.
-    pub(super) logs: BTreeMap<u32, u64>,
-    /// Bytes of each pack, logs and single bodies.
+    /// The packs that are logs, by the first sequence number.
+    pub(super) logs: BTreeMap<u64, Log>,
+    /// Packs with one large body.
+    pub(super) singles: BTreeSet<u32>,
+    /// Packs whose records another one holds by now, with the first sequence number.
+    pub(super) replaced: BTreeMap<u32, u64>,
+    /// Bytes of each pack, whatever is in it.
     pub(super) sizes: BTreeMap<u32, u64>,
     pub(super) buffer: Vec<u8>,
     /// Bodies that no record names.
     pub(super) unnamed: Vec<u32>,
+}
+
+/// A pack with records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log {
+    pub(super) number: u32,
+    pub(super) header: PackHeader,
 }
 
 #[derive(Debug)]
@@ -99,11 +111,11 @@ impl PackBlobs {
         Ok(Self { folder, options, writer: Mutex::new(writer), files: Mutex::default() })
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&self, number: u32) -> Result<Arc<dyn DiskFile>> {
+    pub(super) fn file(&self, number: u32) -> Result<Arc<dyn DiskFile>> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = files.get(&number) {
             return Ok(file.clone());
@@ -194,6 +206,7 @@ impl Blobs for PackBlobs {
         let record = Record { kind, note, head: &reference, body: &[] };
         let appended = writer.append(&self.folder, &self.options, &[record], true)?;
         writer.sizes.insert(number, location.offset + location.len);
+        writer.singles.insert(number);
         spool.kept = true;
         Ok(Appended { locations: vec![location], end: appended.end })
     }
@@ -217,17 +230,17 @@ impl Blobs for PackBlobs {
                 ),
             });
         }
-        if let Some(first) = logs.values().next().filter(|first| **first > from.sequence) {
+        if let Some(first) = logs.keys().next().filter(|first| **first > from.sequence) {
             return Err(StoreError::Damaged {
                 path: self.folder.path.clone(),
                 offset: 0,
                 what: format!("records {} to {} are in no pack", from.sequence, first - 1),
             });
         }
-        let ends = logs.values().skip(1).copied().chain([end.sequence]);
-        for ((number, first), last) in logs.iter().zip(ends) {
+        let ends = logs.keys().skip(1).copied().chain([end.sequence]);
+        for ((first, log), last) in logs.iter().zip(ends) {
             if last > from.sequence {
-                self.replay_pack(*number, *first, last, from, visit)?;
+                self.replay_pack(log, *first, last, from, visit)?;
             }
         }
         Ok(end)
@@ -237,6 +250,7 @@ impl Blobs for PackBlobs {
         let mut writer = self.writer();
         for number in std::mem::take(&mut writer.unnamed) {
             writer.sizes.remove(&number);
+            writer.singles.remove(&number);
             super::recover::remove(&self.folder, &self.folder.pack(number))?;
         }
         Ok(())
@@ -250,18 +264,40 @@ impl Blobs for PackBlobs {
         let writer = self.writer();
         Usage { packs: writer.sizes.len() as u64, on_disk: writer.sizes.values().sum() }
     }
+
+    fn packs(&self) -> Vec<PackInfo> {
+        self.writer().packs()
+    }
+
+    fn walk(&self, first: u64, visit: &mut dyn FnMut(&ReplayRecord) -> Result<()>) -> Result<()> {
+        let (log, end) = self.writer().log(first)?;
+        self.replay_pack(&log, first, end, Position::default(), visit)
+    }
+
+    fn rewrite(
+        &self,
+        pack: u32,
+        keep: &mut dyn FnMut(&ReplayRecord) -> Result<Keep>,
+    ) -> Result<u32> {
+        rewrite::rewrite(self, pack, keep)
+    }
+
+    fn discard(&self, pack: u32) -> Result<Option<u64>> {
+        rewrite::discard(self, pack)
+    }
 }
 
 impl PackBlobs {
     /// The records of one log from `from` up to, but not including, number `last`.
     fn replay_pack(
         &self,
-        number: u32,
+        log: &Log,
         first: u64,
         last: u64,
         from: Position,
         visit: &mut dyn FnMut(&ReplayRecord) -> Result<()>,
     ) -> Result<()> {
+        let number = log.number;
         let path = self.folder.pack(number);
         let file = self.file(number)?;
         let mut scan = Scan {
@@ -270,7 +306,7 @@ impl PackBlobs {
             file: &*file,
             offset: PACK_HEADER as u64,
             sequence: first,
-            chain: Some(PackHeader::Log { number, first }.chain()),
+            chain: Some(log.header.chain()),
             thorough: false,
         };
         if from.pack == number && from.sequence > first && from.offset > PACK_HEADER as u64 {
@@ -385,7 +421,7 @@ impl Writer {
         };
         match made() {
             Ok(ready) => {
-                self.logs.insert(number, self.sequence);
+                self.logs.insert(self.sequence, Log { number, header });
                 self.sizes.insert(number, ready);
                 self.current = Some(Current {
                     number,
@@ -540,6 +576,14 @@ mod tests {
     fn power_failures_lose_nothing_acknowledged() {
         for seed in 0..400 {
             suite::power_failures(seed, &open);
+        }
+    }
+
+    #[test]
+    fn compaction_keeps_what_is_wanted_whenever_the_power_fails() {
+        suite::compaction_frees_room(&open);
+        for seed in 0..300 {
+            suite::compaction(seed, &open);
         }
     }
 

@@ -1,13 +1,17 @@
 //! The bytes of a pack: a header, then records one after the other, then zeros.
 //!
 //! ```text
-//! pack     "PLABPACK"  format u32  kind u32  number u32  first sequence u64  zeros  crc u32
+//! pack     "PLABPACK"  format u32  kind u32  number u32  first sequence u64
+//!          end sequence u64  replaces u32  bodies u64  zeros  crc u32
 //! record   "PLR1"  kind u8  flags u8  0 u16  note length u32  body length u64  sequence u64
 //!          previous u32  note crc u32  body crc u32  0 u32  header crc u32   note  body
 //! ```
 //! All numbers are little endian. `previous` is the header CRC of the record before (of the pack
 //! for the first one), and sequence numbers have no gaps: so what an earlier life of the file left
 //! behind the end is never taken for a record.
+//!
+//! A pack that was rewritten (kind 3) holds the records of the one it replaces under their numbers,
+//! up to its end; instances that are gone have no body there. The other kinds leave its fields zero.
 
 use super::{Kind, Location, Record};
 use crate::error::{Result, StoreError};
@@ -33,6 +37,17 @@ pub(super) enum PackHeader {
     },
     /// One large body and nothing else; a record in a log names it.
     Single,
+    /// A log that was written anew without what is gone.
+    Rewritten {
+        number: u32,
+        first: u64,
+        /// After its last record.
+        end: u64,
+        /// The pack whose records these were.
+        replaces: u32,
+        /// Bytes of the objects that were there still.
+        bodies: u64,
+    },
 }
 
 impl PackHeader {
@@ -40,6 +55,7 @@ impl PackHeader {
         let (kind, number, first) = match self {
             Self::Log { number, first } => (1u32, number, first),
             Self::Single => (2, 0, 0),
+            Self::Rewritten { number, first, .. } => (3, number, first),
         };
         let mut bytes = [0; PACK_HEADER];
         bytes[..8].copy_from_slice(&PACK_MAGIC);
@@ -47,6 +63,11 @@ impl PackHeader {
         bytes[12..16].copy_from_slice(&kind.to_le_bytes());
         bytes[16..20].copy_from_slice(&number.to_le_bytes());
         bytes[20..28].copy_from_slice(&first.to_le_bytes());
+        if let Self::Rewritten { end, replaces, bodies, .. } = self {
+            bytes[28..36].copy_from_slice(&end.to_le_bytes());
+            bytes[36..40].copy_from_slice(&replaces.to_le_bytes());
+            bytes[40..48].copy_from_slice(&bodies.to_le_bytes());
+        }
         let crc = crc32fast::hash(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -70,6 +91,13 @@ impl PackHeader {
         match u32_at(bytes, 12) {
             1 => Ok(Some(Self::Log { number: u32_at(bytes, 16), first: u64_at(bytes, 20) })),
             2 => Ok(Some(Self::Single)),
+            3 => Ok(Some(Self::Rewritten {
+                number: u32_at(bytes, 16),
+                first: u64_at(bytes, 20),
+                end: u64_at(bytes, 28),
+                replaces: u32_at(bytes, 36),
+                bodies: u64_at(bytes, 40),
+            })),
             kind => Err(format!("packs of kind {kind} are not known")),
         }
     }
@@ -232,7 +260,11 @@ mod tests {
     #[test]
     fn headers_come_back_and_every_flipped_bit_shows() {
         let pack = PackHeader::Log { number: 7, first: 99 };
-        assert_eq!(PackHeader::decode(&pack.encode()), Ok(Some(pack)));
+        let rewritten =
+            PackHeader::Rewritten { number: 8, first: 3, end: 99, replaces: 7, bodies: 1 << 40 };
+        for header in [pack, rewritten, PackHeader::Single] {
+            assert_eq!(PackHeader::decode(&header.encode()), Ok(Some(header)));
+        }
         let mut buffer = Vec::new();
         let record = Record { kind: Kind::Instance, note: b"n", head: b"he", body: b"body" };
         let header = push(&mut buffer, &record, false, 99, pack.chain());

@@ -4,10 +4,10 @@
 //! last good CRC. Files that were being made go at once; bodies that no record came to name go when
 //! the index has agreed that the log is all there (`Blobs::sweep`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use super::pack::{Current, Folder, Writer};
+use super::pack::{Current, Folder, Log, Writer};
 use super::record::{PACK_HEADER, PackHeader};
 use super::scan::Scan;
 use super::spool::is_spool;
@@ -23,11 +23,14 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
         next_spool: 0,
         sequence: 0,
         logs: BTreeMap::new(),
+        singles: BTreeSet::new(),
+        replaced: BTreeMap::new(),
         sizes: BTreeMap::new(),
         buffer: Vec::new(),
         unnamed: Vec::new(),
     };
     let mut unfinished = Vec::new();
+    let mut headers = BTreeMap::new();
     for name in folder.disk.list(&folder.path).map_err(|e| io("list", e))? {
         if is_spool(&name) {
             unfinished.push(folder.path.join(&name));
@@ -45,11 +48,8 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
         let mut start = [0; PACK_HEADER];
         let len = file.read_at(&mut start, 0).map_err(read)?;
         match PackHeader::decode(&start[..len]) {
-            Ok(Some(PackHeader::Log { first, .. })) => {
-                writer.logs.insert(number, first);
-                writer.sizes.insert(number, file.len().map_err(read)?);
-            }
-            Ok(Some(PackHeader::Single)) => {
+            Ok(Some(header)) => {
+                headers.insert(number, header);
                 writer.sizes.insert(number, file.len().map_err(read)?);
             }
             Ok(None) => unfinished.push(path),
@@ -58,6 +58,7 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
             Err(what) => return Err(StoreError::Damaged { path, offset: 0, what }),
         }
     }
+    sort(&mut writer, headers);
     if writer.logs.is_empty() && !writer.sizes.is_empty() {
         // A log is on the disk before the first body it names.
         return Err(StoreError::Damaged {
@@ -70,16 +71,31 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
         });
     }
     let (named, clean) = recover_last(folder, &mut writer)?;
-    let last = writer.logs.last_key_value().map_or(0, |(number, _)| *number);
+    let last = writer.logs.last_key_value().map_or(0, |(_, log)| log.number);
     // Behind a damaged record may stand those that name them: nothing is touched then.
     if clean {
-        let unnamed = writer.sizes.range(last + 1..).map(|(n, _)| *n);
+        let unnamed = writer.singles.range(last + 1..).copied();
         writer.unnamed = unnamed.filter(|n| !named.contains(n)).collect();
     }
     for path in unfinished {
         remove(folder, &path)?;
     }
     Ok(writer)
+}
+
+/// What each pack is for. Of two logs that begin with the same number the later one counts: the
+/// earlier one was rewritten into it, or was given up before anything was in it.
+fn sort(writer: &mut Writer, headers: BTreeMap<u32, PackHeader>) {
+    for (number, header) in headers {
+        match header {
+            PackHeader::Single => drop(writer.singles.insert(number)),
+            PackHeader::Log { first, .. } | PackHeader::Rewritten { first, .. } => {
+                if let Some(earlier) = writer.logs.insert(first, Log { number, header }) {
+                    writer.replaced.insert(earlier.number, first);
+                }
+            }
+        }
+    }
 }
 
 /// Removes a file that an interrupted write left behind.
@@ -107,10 +123,12 @@ fn is_empty_behind_header(file: &dyn DiskFile) -> std::io::Result<bool> {
 /// whether it ends as it should.
 fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<(HashSet<u32>, bool)> {
     let mut named = HashSet::new();
-    let Some((&number, &first)) = writer.logs.last_key_value() else { return Ok((named, true)) };
+    let Some((&first, &Log { number, header })) = writer.logs.last_key_value() else {
+        return Ok((named, true));
+    };
     let path = folder.pack(number);
     let file = folder.disk.open(&path).map_err(|e| StoreError::io("open", &path, 0, e))?;
-    let chain = PackHeader::Log { number, first }.chain();
+    let chain = header.chain();
     let mut scan = Scan {
         pack: number,
         path: &path,
@@ -128,7 +146,9 @@ fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<(HashSet<u32>, b
     writer.sequence = scan.sequence;
     let (end, chain) = (scan.offset, scan.chain.unwrap_or(chain));
     let clean = scan.ends_clean()?;
-    if clean {
+    if matches!(header, PackHeader::Rewritten { .. }) {
+        // complete as it is; what follows begins a pack
+    } else if clean {
         // What was read may still be in the page cache alone, left by a killed process: before
         // it counts as stored it has to be.
         file.sync_all().map_err(|e| StoreError::io("sync", &path, 0, e))?;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pacslab_model::{Level, Tag, tags};
+use pacslab_model::{Level, Tag, Uid, tags};
 use rusqlite::{Connection, params};
 
 use super::Sql;
 use super::index::signed;
 use super::ingest::{Cache, Totals, collect, is_key, load_patient, load_study, rank};
+use super::labels;
 use super::scope;
 use super::terms::Searched;
 use super::text::{clean, decode, uid_key};
@@ -15,6 +16,7 @@ use super::write::{
     joined, packed, patient_terms, put_patient_terms, put_study_terms, remove_patient_terms,
     remove_study_terms, study_terms,
 };
+use crate::blobs::Location;
 use crate::index::{Stored, Texts};
 
 /// Takes instances out and counts again what is left around them.
@@ -57,7 +59,25 @@ pub(super) fn remove(c: &Connection, searched: &Searched, found: &[Stored]) -> S
         remove_study_terms(c, id, rank, &gone)?;
         recount_patient(c, searched, &mut totals, patient)?;
     }
-    totals.write(c, None)
+    totals.write(c, None)?;
+    labels::peel(c, Level::Instance, found.iter().map(|s| s.sop_instance.as_str()))?;
+    labels::peel(c, Level::Series, studies.values().flatten().copied())?;
+    labels::peel(c, Level::Study, studies.keys().copied())?;
+    let patients: BTreeSet<&str> = found.iter().map(|s| s.patient_id.as_str()).collect();
+    labels::peel(c, Level::Patient, patients)
+}
+
+/// Only what lies in pack `from` still.
+pub(super) fn relocate(c: &Connection, from: u32, moved: &[(Uid, Location)]) -> Sql<()> {
+    let mut update = c.prepare_cached(
+        "UPDATE instances SET pack = ?4, pack_offset = ?5, length = ?6, crc = ?7
+         WHERE key = ?1 AND uid = ?2 AND pack = ?3",
+    )?;
+    for (uid, to) in moved {
+        let (uid, offset, len) = (uid.as_str(), signed(to.offset), signed(to.len));
+        update.execute(params![uid_key(uid), uid, from, to.pack, offset, len, to.crc])?;
+    }
+    Ok(())
 }
 
 fn recount_study(c: &Connection, totals: &mut Totals, id: i64) -> Sql<()> {
@@ -168,6 +188,7 @@ pub(super) fn relabel(
         }
         recount_patient(c, searched, &mut totals, from_row)?;
         recount_patient(c, searched, &mut totals, patient)?;
+        labels::peel(c, Level::Patient, [from.as_str()])?;
     }
     totals.write(c, None)?;
     Ok(true)

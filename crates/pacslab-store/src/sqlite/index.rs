@@ -1,15 +1,16 @@
 //! `index.db`: the tables, and the trait's methods that are short.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use pacslab_model::{Moment, Query, Tag, Uid, Vr};
+use pacslab_model::{Level, Moment, Query, Tag, Uid, Vr};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::ingest::{self, Cache};
 use super::terms::Searched;
 use super::text::uid_key;
-use super::{Database, Schema, Sql, amend, find, lock, ruin, scope};
+use super::{Database, Schema, Sql, amend, find, labels, lock, ruin, scope};
 use crate::blobs::{Location, Position};
 use crate::error::Result;
 use crate::index::{
@@ -72,6 +73,7 @@ const SCHEMA: Schema = Schema {
     CREATE INDEX instances_key ON instances(key);
     CREATE INDEX instances_series ON instances(series, number);
     ",
+        labels::TABLES,
     ],
 };
 
@@ -87,9 +89,17 @@ pub struct SqliteIndex {
 
 /// One row of each table.
 fn probe(c: &Connection) -> Sql<()> {
-    for table in
-        ["state", "patients", "patient_terms", "studies", "study_terms", "series", "instances"]
-    {
+    for table in [
+        "state",
+        "patients",
+        "patient_terms",
+        "studies",
+        "study_terms",
+        "series",
+        "instances",
+        "labels",
+        "protected",
+    ] {
         let sql = format!("SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1");
         c.prepare(&sql)?.query_row([], |_| Ok(())).optional()?;
     }
@@ -247,6 +257,57 @@ impl Index for SqliteIndex {
             put_position(tx, upto)?;
             Ok(there)
         })
+    }
+
+    fn label(
+        &self,
+        level: Level,
+        resource: &str,
+        label: &str,
+        on: bool,
+        upto: Position,
+    ) -> Result<bool> {
+        self.db.write(|tx| {
+            let there = labels::put(tx, level, resource, label, on)?;
+            put_position(tx, upto)?;
+            Ok(there)
+        })
+    }
+
+    fn labels_of(&self, level: Level, resource: &str) -> Result<Vec<String>> {
+        self.db.read(|c| labels::of(c, level, resource))
+    }
+
+    fn labelled(&self, level: Level, label: &str) -> Result<Vec<String>> {
+        self.db.read(|c| labels::labelled(c, level, label))
+    }
+
+    fn labels(&self) -> Result<Vec<String>> {
+        self.db.read(labels::all)
+    }
+
+    fn protect(&self, patient_id: &str, on: bool, upto: Position) -> Result<bool> {
+        self.db.write(|tx| {
+            let there = labels::protect(tx, patient_id, on)?;
+            put_position(tx, upto)?;
+            Ok(there)
+        })
+    }
+
+    fn is_protected(&self, patient_id: &str) -> Result<bool> {
+        self.db.read(|c| labels::is_protected(c, patient_id))
+    }
+
+    fn held(&self) -> Result<BTreeMap<u32, u64>> {
+        self.db.read(|c| {
+            c.prepare("SELECT pack, sum(length) FROM instances GROUP BY pack")?
+                .query_map([], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?
+                .collect()
+        })
+    }
+
+    fn relocate(&self, from: u32, moved: &[(Uid, Location)]) -> Result<()> {
+        self.db.write(|tx| amend::relocate(tx, from, moved))
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod desk;
 mod find;
 pub(crate) mod index;
 mod ingest;
+mod labels;
 mod lead;
 pub(crate) mod log;
 mod rows;

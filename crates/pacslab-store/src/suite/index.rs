@@ -22,6 +22,7 @@ pub fn index(make: &dyn Fn() -> Arc<dyn Index>) {
     what_is_removed_is_gone_and_counted(&*make());
     foreign_patients_do_not_mix(&*make());
     studies_are_relabelled(&*make());
+    super::labels::labels(make);
     for seed in 0..12 {
         finding_equals_matching(&*make(), seed);
     }

@@ -2,12 +2,15 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
 mod blobs;
+mod compact;
 mod crash;
 mod desk;
 mod index;
+mod labels;
 pub mod sim;
 
 pub use blobs::blobs;
+pub use compact::{compaction, compaction_frees_room};
 pub use crash::{OpenOn, failing_sync, full_disk, power_failures};
 pub use desk::desk;
 pub use index::{held_attributes, index, instance};

@@ -62,6 +62,7 @@ commands! {
         push: Push,
         verify: Verify,
         doctor: Doctor,
+        delete: Delete,
         fhir: Fhir,
         watch: Watch,
         bench: Bench,

@@ -126,6 +126,18 @@ impl Stage {
             .fold(arg, |arg, (usual, here)| arg.replace(&format!(":{usual}"), &format!(":{here}")))
     }
 
+    /// What an example deletes has to be there, and nobody else may miss it.
+    fn provide(&self, example: &Example) {
+        if example.is(&["delete"]) {
+            let bytes = object("1.2.9", "1.2.9.1");
+            let (meta, mut set) = pacslab_dicom::file::read(&bytes).unwrap();
+            set.put_str(tags::PATIENT_ID, Vr::LO, "P9");
+            set.put_str(tags::ACCESSION_NUMBER, Vr::SH, "ACC1009");
+            let answer = self.lab.post("/instances", &pacslab_dicom::file::write(&meta, &set));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
+
     /// What is sent to PYNETSCP needs it; `receive` itself needs its port.
     fn receiver(&self, example: &Example) -> Option<Running> {
         let needed = ["move", "push", "modality"].iter().any(|word| example.is(&[word]));
@@ -189,6 +201,7 @@ fn every_example_of_the_help_runs_as_it_is_written() {
             stage.start_and_stop(number, example);
             continue;
         }
+        stage.provide(example);
         let _receiver = stage.receiver(example);
         let ended = process::run(&mut stage.command(example));
         assert_eq!(ended.code(), Some(0), "`{}`: {ended}", example.line);
@@ -211,6 +224,7 @@ fn with_json_every_example_prints_json() {
         if example.stays() || example.opens_doors() || example.prints_a_file() {
             continue;
         }
+        stage.provide(&example);
         let _receiver = stage.receiver(&example);
         let mut command = stage.command(&example);
         if !example.has("--json") {

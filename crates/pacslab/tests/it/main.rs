@@ -15,6 +15,7 @@ mod support;
 mod bad_input;
 mod bad_text;
 mod bench;
+mod changes;
 mod cli;
 mod codec;
 mod demo;

@@ -121,6 +121,25 @@ impl Lab {
         Self::launch(self.folder, self.setup)
     }
 
+    /// The same, and a database is lost meanwhile.
+    #[track_caller]
+    pub(crate) fn kill_and_restart_without(mut self, database: &str) -> Self {
+        self.process.kill();
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(self.data.join(format!("{database}{end}")));
+        }
+        Self::launch(self.folder, self.setup)
+    }
+
+    /// Runs a command that talks to the HTTP door of this lab.
+    #[track_caller]
+    pub(crate) fn run(&self, args: &[&str]) -> Finished {
+        let url = format!("http://127.0.0.1:{}", self.http);
+        let mut command = pacslab();
+        command.args(args).args(["--url", &url, "--login", "orthanc:orthanc"]);
+        super::process::run(command.stdin(std::process::Stdio::null()))
+    }
+
     /// Ctrl-C: has to end by itself, with success.
     #[cfg(unix)]
     #[track_caller]
