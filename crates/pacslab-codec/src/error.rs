@@ -26,6 +26,8 @@ pub enum Error {
     Large { columns: u32, rows: u32, limit: u64 },
     #[error("pixel data ends early: frame {frame} needs {needed} bytes, {present} are there")]
     Short { frame: usize, needed: u64, present: u64 },
+    #[error("the picture cannot be taken in: {0}")]
+    Raster(String),
     #[error("the image could not be encoded as {format}: {reason}")]
     Encoding { format: &'static str, reason: String },
 }

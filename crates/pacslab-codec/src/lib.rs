@@ -10,6 +10,7 @@ mod describe;
 mod error;
 mod gray;
 mod picture;
+mod raster;
 mod samples;
 
 use pacslab_dicom::{Dataset, TransferSyntax, Value};
@@ -19,6 +20,7 @@ pub use decode::{Decoder, can_decode, decompress, frame_fragments};
 pub use error::Error;
 pub use gray::{Function, Window};
 pub use picture::{Jpeg, Picture, Png};
+pub use raster::put_picture;
 
 use describe::{Description, Photometric};
 

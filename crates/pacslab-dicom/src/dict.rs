@@ -60,6 +60,11 @@ pub fn uid_name(uid: &str) -> Option<&'static str> {
         .or_else(|| StandardSopClassDictionary.by_uid(uid).map(|entry| entry.name))
 }
 
+/// The transfer syntaxes that have a name here.
+pub fn transfer_syntaxes() -> impl Iterator<Item = &'static str> {
+    syntax::NAMES.iter().map(|(uid, _)| *uid)
+}
+
 /// `CT Image Storage (1.2.840.10008.5.1.4.1.1.2)`, or the bare UID.
 pub fn describe_uid(uid: &str) -> String {
     uid_name(uid).map_or_else(|| uid.to_owned(), |name| format!("{name} ({uid})"))

@@ -203,7 +203,7 @@ impl Wanted {
     }
 }
 
-async fn change(door: &Arc<Door>, change: Change, client: From) -> Result<Changed> {
+pub(crate) async fn change(door: &Arc<Door>, change: Change, client: From) -> Result<Changed> {
     let remote = client.map(|Extension(Client(from))| from.to_string()).unwrap_or_default();
     Ok(door.archive.change(change, Origin { calling_ae: String::new(), remote }).await?)
 }

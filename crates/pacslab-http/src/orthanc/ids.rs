@@ -25,6 +25,11 @@ pub(crate) fn instance(patient: &str, study: &str, series: &str, sop: &str) -> S
     text(&hash(&[patient, study, series, sop]))
 }
 
+/// The identifier of what these keys name, from the patient down.
+pub(crate) fn made_of<'a>(keys: impl Iterator<Item = &'a str>) -> String {
+    text(&hash(&keys.collect::<Vec<_>>()))
+}
+
 /// The identifier of a row, at its level or above.
 pub(crate) fn of(row: &Row, level: Level) -> String {
     let keys = Level::ALL.map(|level| row.str(level.key()));

@@ -98,6 +98,13 @@ impl Jobs {
         Ok(job)
     }
 
+    /// A name that no other moment and no other caller gets.
+    pub(crate) fn next_name(&self, now: Moment) -> String {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.made += 1;
+        uuid(&[&now.micros.to_be_bytes(), &shelf.made.to_be_bytes()])
+    }
+
     fn all(&self) -> Vec<Arc<Job>> {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.jobs.iter().cloned().collect()

@@ -4,6 +4,7 @@
 mod archive;
 mod change;
 mod create;
+mod create_dicom;
 mod find;
 pub(crate) mod ids;
 mod instance;
@@ -11,9 +12,11 @@ pub(crate) mod jobs;
 mod modalities;
 mod push;
 pub(crate) mod queries;
+mod remake;
 mod resource;
 mod system;
 mod tags;
+mod tools;
 
 use std::sync::Arc;
 
@@ -45,6 +48,14 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/tools/create-archive", post(archive::create))
         .route("/tools/labels", get(change::all_labels))
         .route("/patients/{id}/protected", get(change::is_protected).put(change::protect))
+        .route("/tools/create-dicom", post(create_dicom::create))
+        .route("/tools/now", get(tools::now))
+        .route("/tools/now-local", get(tools::now_local))
+        .route("/tools/generate-uid", get(tools::generate_uid))
+        .route("/tools/accepted-transfer-syntaxes", get(tools::accepted_transfer_syntaxes))
+        .route("/plugins", get(tools::plugins))
+        .route("/plugins/{id}", get(tools::plugin))
+        .route("/peers", get(tools::none))
         .route("/modalities", get(modalities::list))
         .route(
             "/modalities/{id}",
@@ -95,6 +106,14 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
             .route(
                 &format!("/{name}/{{id}}/metadata/{{item}}"),
                 get(move |at, id| change::metadatum(level, at, id)),
+            )
+            .route(
+                &format!("/{name}/{{id}}/modify"),
+                post(move |at, id, body| remake::modify(level, at, id, body)),
+            )
+            .route(
+                &format!("/{name}/{{id}}/anonymize"),
+                post(move |at, id, body| remake::anonymize(level, at, id, body)),
             )
             .route(
                 &format!("/{name}/{{id}}/statistics"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use pacslab_archive::{Delivered, Scope, Stored};
-use pacslab_model::Uid;
+use pacslab_model::{Level, Uid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -160,6 +160,13 @@ async fn gather(door: &Arc<Door>, ids: &[String]) -> Result<(Vec<Value>, Vec<Sto
         }
     }
     Ok((resources, instances))
+}
+
+/// The instances of one resource of this level.
+pub(crate) async fn gather_at(door: &Arc<Door>, level: Level, id: &str) -> Result<Vec<Stored>> {
+    let key = door.ids.resolve(level, id).await?.ok_or(Error::Unknown)?;
+    let instances = door.archive.instances(Scope::of(level, &*key)).await?;
+    if instances.is_empty() { Err(Error::Unknown) } else { Ok(instances) }
 }
 
 #[cfg(test)]

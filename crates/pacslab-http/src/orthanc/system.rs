@@ -40,7 +40,7 @@ pub(crate) async fn system(State(door): At) -> Result {
         "OverwriteInstances": false,
         "PacsLabVersion": site.version,
         "PatientLevelEnabled": true,
-        "PluginsEnabled": false,
+        "PluginsEnabled": true,
         "ReadOnly": false,
         "StorageAreaPlugin": null,
         "StorageCompression": false,

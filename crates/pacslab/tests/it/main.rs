@@ -31,6 +31,7 @@ mod mllp;
 mod modality;
 mod move_;
 mod peers_alone;
+mod remake;
 mod store;
 mod tls;
 mod troubleshooting;
