@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pacslab_model::{Clock, Direction, Emit, Event, Identifiers, Outcome};
+use pacslab_model::{Clock, Direction, Emit, Event, Identifiers, METRICS, Outcome};
 
 use crate::association::AssociationInfo;
 use crate::context::Contexts;
@@ -161,6 +161,10 @@ impl Journal {
             event = event.outcome(Outcome::Warning);
         }
         journal.emit.emit(event);
+        if journal.serves() {
+            METRICS.associations_accepted.add(1);
+            METRICS.associations_open.add(1);
+        }
         journal
     }
 
@@ -172,6 +176,11 @@ impl Journal {
         Event::new(self.clock.now(), kind, message).peer(self.info.peer_name(), direction)
     }
 
+    /// Whether operations are performed for the other end.
+    fn serves(&self) -> bool {
+        self.info.role == Role::Acceptor
+    }
+
     fn count(&mut self, field: Field) {
         match self.counts.iter_mut().find(|(one, _)| *one == field) {
             Some((_, count)) => *count += 1,
@@ -181,6 +190,9 @@ impl Journal {
 
     pub(crate) fn told(&mut self, told: Told<'_>) {
         self.count(told.field);
+        if self.serves() {
+            METRICS.operations.count(told.field.name(), kind(told.reply));
+        }
         let outcome = match told.reply.status.category() {
             Category::Success | Category::Pending => Outcome::Ok,
             Category::Warning | Category::Cancel => Outcome::Warning,
@@ -209,6 +221,11 @@ impl Journal {
 
     pub(crate) fn stored(&mut self, bytes: u64, begun: Instant, reply: &StatusReply) {
         self.count(Field::Store);
+        if self.serves() {
+            METRICS.operations.count(Field::Store.name(), kind(reply));
+            METRICS.stored_bytes.add(bytes);
+            METRICS.store_time.took(begun.elapsed());
+        }
         let stores = &mut self.stores;
         let first = *stores.first.get_or_insert(begun);
         stores.took = first.elapsed();
@@ -241,6 +258,9 @@ impl Journal {
     pub(crate) fn end(&mut self, kind: &'static str, how: &str) {
         if std::mem::replace(&mut self.ended, true) {
             return;
+        }
+        if self.serves() {
+            METRICS.associations_open.add(-1);
         }
         self.end_stores();
         let messages: Vec<String> =
@@ -297,6 +317,16 @@ impl Journal {
 
     pub(crate) fn ended(&self) -> bool {
         self.ended
+    }
+}
+
+/// PS3.7 C, as a label.
+fn kind(reply: &StatusReply) -> &'static str {
+    match reply.status.category() {
+        Category::Success | Category::Pending => "success",
+        Category::Warning => "warning",
+        Category::Cancel => "cancel",
+        Category::Failure => "failure",
     }
 }
 

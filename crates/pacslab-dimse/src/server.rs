@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pacslab_model::{Clock, Direction, Emit, Event as Happening, Outcome, uids};
+use pacslab_model::{Clock, Direction, Emit, Event as Happening, METRICS, Outcome, uids};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -355,6 +355,7 @@ impl Server {
     }
 
     fn tell_rejected(&self, rq: &AssociateRq, rj: AssociateRj, peer: SocketAddr) {
+        METRICS.associations_rejected.add(1);
         let message =
             format!("the association of {} to {} was rejected {rj}", rq.calling, rq.called);
         let event = self

@@ -66,6 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         events,
         clock,
         auth: Some(Auth::new([0; 32]).user("orthanc", "orthanc")),
+        host: pacslab_http::Host::default(),
         site: Site {
             http_port: port,
             mllp_port: Some(2575),

@@ -1,12 +1,13 @@
 //! What the routes work with.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pacslab_archive::{Archive, Caller, Peers};
 use pacslab_model::{AeTitle, Clock};
 use pacslab_store::EventLog;
 
+use crate::metrics::Host;
 use crate::orthanc::ids::Ids;
 use crate::orthanc::jobs::Jobs;
 use crate::orthanc::queries::Queries;
@@ -26,6 +27,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// `None`: everybody may do everything.
     pub auth: Option<Auth>,
+    /// What the process uses and has, for monitoring.
+    pub host: Host,
     pub site: Site,
     pub limits: Limits,
 }
@@ -90,6 +93,8 @@ pub(crate) struct Door {
     pub(crate) events: Arc<EventLog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) auth: Option<Auth>,
+    pub(crate) host: Host,
+    pub(crate) begun: Instant,
     pub(crate) site: Site,
     pub(crate) limits: Limits,
     pub(crate) ids: Ids,
@@ -102,7 +107,7 @@ pub(crate) type At = axum::extract::State<Arc<Door>>;
 
 impl Door {
     pub(crate) fn new(state: State) -> Arc<Self> {
-        let State { archive, peers, caller, worklist, events, clock, auth, mut site, limits } =
+        let State { archive, peers, caller, worklist, events, clock, auth, host, mut site, limits } =
             state;
         let root = site.dicomweb_root.trim_matches('/');
         site.dicomweb_root = format!("/{}", if root.is_empty() { "dicom-web" } else { root });
@@ -115,6 +120,8 @@ impl Door {
             events,
             clock,
             auth,
+            host,
+            begun: Instant::now(),
             site,
             limits,
             ids,

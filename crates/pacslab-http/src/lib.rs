@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod gate;
 mod intake;
+mod metrics;
 mod object;
 mod orthanc;
 mod patience;
@@ -26,6 +27,7 @@ mod zip;
 pub use dicomweb::fuzz;
 pub use door::{Limits, Site, State};
 pub use gate::{BoxFuture, Connection, Gate};
+pub use metrics::Host;
 pub use serve::{Listening, serve, serve_behind};
 pub use users::Auth;
 pub use worklist::WorklistView;
@@ -41,11 +43,13 @@ pub fn app(state: State) -> Router {
         .merge(ui::routes())
         .merge(events::routes())
         .merge(worklist::routes())
+        .merge(metrics::routes())
         .merge(orthanc::routes())
         .nest(&door.site.dicomweb_root, dicomweb::routes())
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(middleware::from_fn_with_state(door.clone(), auth::guard))
         .layer(middleware::from_fn(error::describe))
+        .layer(middleware::from_fn_with_state(door.clone(), metrics::count))
         .with_state(door)
 }

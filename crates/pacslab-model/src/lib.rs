@@ -4,6 +4,7 @@
 pub mod ae;
 pub mod event;
 pub mod matching;
+pub mod metrics;
 pub mod name;
 pub mod order;
 pub mod query;
@@ -15,6 +16,7 @@ pub mod uid;
 
 pub use ae::AeTitle;
 pub use event::{Direction, Emit, Event, Identifiers, Outcome};
+pub use metrics::METRICS;
 pub use name::PersonName;
 pub use query::{Cursor, Key, Query, Test};
 pub use seed::Seed;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use pacslab_hl7::order::{self, Options};
 use pacslab_hl7::{Code, Finding, Message, ack};
-use pacslab_model::{Direction, Event, Identifiers, Outcome};
+use pacslab_model::{Direction, Event, Identifiers, METRICS, Outcome};
 use sha2::{Digest, Sha256};
 
 use crate::events;
@@ -70,6 +70,8 @@ impl Hl7Inbox {
             }
         };
         let Story { kind, sender, ids, said } = story;
+        let code = heard.answer.as_deref().and_then(acknowledged).unwrap_or("other");
+        METRICS.hl7.count(kind.split('^').next().unwrap_or_default(), code);
         let kind = if kind.is_empty() { "HL7 message".to_owned() } else { kind };
         let verdict = if heard.accepted { "accepted" } else { "refused" };
         let from = if sender.is_empty() { String::new() } else { format!(" from {sender}") };
@@ -162,6 +164,12 @@ impl Hl7Inbox {
         let control_id = format!("{}{}{number:06}", at.da(), at.tm());
         make(&ack::Reply { control_id: &control_id, at })
     }
+}
+
+/// The code of an acknowledgement: MSA-1.
+fn acknowledged(answer: &[u8]) -> Option<&str> {
+    let at = answer.windows(4).position(|here| here == b"MSA|")? + 4;
+    std::str::from_utf8(answer.get(at..at + 2)?).ok()
 }
 
 /// Segments on lines of their own.

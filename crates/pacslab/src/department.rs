@@ -165,6 +165,7 @@ impl Department {
             events: events.clone(),
             clock: clock.clone(),
             auth: auth(config)?,
+            host: crate::host::host(&data),
             site,
             limits: pacslab_http::Limits::default(),
         });

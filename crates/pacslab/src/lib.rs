@@ -15,6 +15,7 @@ mod department;
 mod double_click;
 mod exit;
 mod export;
+mod host;
 mod http;
 mod identifier;
 mod inbox;

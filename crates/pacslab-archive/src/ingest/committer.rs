@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use pacslab_model::{Emit, Event, Identifiers, Moment, Outcome, Uid};
+use pacslab_model::{Emit, Event, Identifiers, METRICS, Moment, Outcome, Uid};
 use pacslab_store::{
     Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Position, Record, Sealed,
     StoreError,
@@ -101,6 +102,7 @@ impl Committer {
     pub(crate) async fn commit(&self, job: Job) -> Result<Receipt, IngestError> {
         let queue = self.queue.as_ref().ok_or(IngestError::Closed)?;
         let (reply, answer) = oneshot::channel();
+        let _waiting = Waits::begin();
         queue.send(Task::Store((job, reply))).await.map_err(|_| IngestError::Closed)?;
         answer.await.map_err(|_| IngestError::Closed)?
     }
@@ -116,6 +118,22 @@ impl Committer {
         let task = Task::Change(ChangeTask { request, at, reply });
         queue.send(task).await.map_err(|_| ArchiveError::Stopped)?;
         Ok(answer.await.map_err(|_| ArchiveError::Stopped)??)
+    }
+}
+
+/// One instance that waits, told of in the metrics until it is dropped.
+struct Waits;
+
+impl Waits {
+    fn begin() -> Self {
+        METRICS.commit_waiting.add(1);
+        Self
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        METRICS.commit_waiting.add(-1);
     }
 }
 
@@ -204,7 +222,11 @@ impl Work {
     /// All of `batch` or, when storage fails, nothing of it.
     fn commit(&mut self, batch: Vec<Waiting>) {
         let (mut jobs, replies): (Vec<Job>, Vec<_>) = batch.into_iter().unzip();
-        match self.store(&mut jobs) {
+        let begun = Instant::now();
+        let stored = self.store(&mut jobs);
+        METRICS.commit_batch.observe(jobs.len() as u64);
+        METRICS.commit_time.took(begun.elapsed());
+        match stored {
             Ok(outcomes) => {
                 if outcomes.iter().any(|outcome| outcome.received == Received::New) {
                     (self.arrived)();

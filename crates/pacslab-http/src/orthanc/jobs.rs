@@ -110,6 +110,21 @@ impl Jobs {
         shelf.jobs.iter().cloned().collect()
     }
 
+    /// Jobs that have ended, how many of them failed, and those that run.
+    pub(crate) fn tally(&self) -> (u64, u64, u64) {
+        let (mut ended, mut failed, mut running) = (0, 0, 0);
+        for job in self.all() {
+            match &job.lock().ended {
+                Some(end) => {
+                    ended += 1;
+                    failed += u64::from(end.failed.is_some());
+                }
+                None => running += 1,
+            }
+        }
+        (ended, failed, running)
+    }
+
     fn get(&self, id: &str) -> Option<Arc<Job>> {
         self.all().into_iter().find(|job| job.id == id)
     }

@@ -74,6 +74,7 @@ impl Lab {
             events: events.clone(),
             clock,
             auth: None,
+            host: pacslab_http::Host::default(),
             site: Site::new(aet, "0.1.0"),
             limits: Limits::default(),
         };

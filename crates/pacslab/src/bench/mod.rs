@@ -1,6 +1,6 @@
 //! `pacslab bench`: what a PACS does per second, and how long one request takes.
 //!
-//! From the inside out: [`data`] makes the objects, [`work`] has one file for each workload,
+//! From the inside out: [`data`] names things and [`images`] makes them, [`work`] has one file for each workload,
 //! [`runner`] lets connections repeat it and keeps the clock, [`stats`] turns times into
 //! percentiles, [`plan`] decides what is played in which order, [`report`] tells it.
 //!
@@ -10,6 +10,7 @@
 //! wrong answer is no success.
 
 pub(crate) mod data;
+pub(crate) mod images;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod report;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::data::{Form, Kinds, Naming, PREFIX, day};
+use super::data::{Naming, PREFIX, day};
+use super::images::{Form, Kinds};
 use super::runner::Fault;
 use super::sink::Sink;
 use super::size::Size;

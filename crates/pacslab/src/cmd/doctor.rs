@@ -5,7 +5,7 @@
 //! Nothing is changed, and nothing is asked that leaves a trace beyond a line in a log.
 
 mod clock;
-mod disk;
+pub(crate) mod disk;
 mod folders;
 mod pacs;
 mod peers;

@@ -65,6 +65,7 @@ commands! {
         delete: Delete,
         fhir: Fhir,
         watch: Watch,
+        top: Top,
         bench: Bench,
         services: Services,
         user: User,

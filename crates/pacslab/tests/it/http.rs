@@ -1,5 +1,6 @@
 //! The HTTP doors: the page, Orthanc's routes, DICOMweb (PS3.18).
 
+use crate::support::lab::cli;
 use crate::support::{Lab, fixture, http, needs, peers, study};
 
 #[test]
@@ -134,4 +135,68 @@ fn a_request_that_is_no_http_and_one_without_end_do_no_harm() {
     let mut slow = std::net::TcpStream::connect(("127.0.0.1", lab.http)).unwrap();
     slow.write_all(b"GET /studies HTTP/1.1\r\nHost: lab\r\n").unwrap();
     lab.get("/studies").ok();
+}
+
+#[test]
+fn metrics_are_read_by_prometheus_and_count_what_happened() {
+    let lab = Lab::start();
+    lab.place("ACC-M", "P-M", "PYMOD1");
+    cli(&["echo", &format!("PACSLAB@127.0.0.1:{}", lab.dicom)]).success();
+    let (port, image) = (lab.dicom.to_string(), fixture("ct.dcm"));
+    cli(&["send", "--port", &port, image.to_str().unwrap()]).success();
+    assert_eq!(http::get_as(lab.http, "/metrics", None).status, 401);
+    let answer = lab.get("/metrics").ok();
+    assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4"));
+    let text = answer.text();
+    for line in [
+        "pacslab_associations_open 0",
+        "pacslab_associations_accepted_total 2",
+        r#"pacslab_dimse_operations_total{service="C-ECHO",status="success"} 1"#,
+        r#"pacslab_dimse_operations_total{service="C-STORE",status="success"} 1"#,
+        r#"pacslab_dimse_operations_total{service="C-FIND",status="failure"} 0"#,
+        "pacslab_store_duration_seconds_count 1",
+        "pacslab_commit_batch_instances_sum 1",
+        "pacslab_commit_waiting 0",
+        r#"pacslab_index_resources{level="instance"} 1"#,
+        r#"pacslab_http_requests_total{route="metrics",status="4xx"} 1"#,
+        r#"pacslab_hl7_messages_total{type="ORM",ack="AA"} 1"#,
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+    }
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or(-1.0)
+    };
+    assert!(value("pacslab_store_bytes_total") > 1000.0, "{text}");
+    assert!(value("pacslab_uptime_seconds") > 0.0, "{text}");
+    #[cfg(target_os = "linux")]
+    assert!(value("process_resident_memory_bytes") > 1e6, "{text}");
+    #[cfg(unix)]
+    assert!(value("pacslab_disk_free_bytes") > 0.0, "{text}");
+}
+
+#[test]
+fn metrics_of_ours_have_orthancs_names() {
+    let lab = Lab::start();
+    lab.store_fixtures();
+    let text = lab.get("/tools/metrics-prometheus").ok().text();
+    let names = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect()
+    };
+    let ours = names(&text);
+    assert!(text.contains(&format!("orthanc_count_instances {} ", study::INSTANCES)), "{text}");
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!(words.len(), 3, "name, value, time: {line}");
+        assert!(words[1..].iter().all(|word| word.parse::<u64>().is_ok()), "{line}");
+    }
+    needs!("Orthanc");
+    let folder = tempfile::tempdir().unwrap();
+    let orthanc = crate::support::orthanc::Orthanc::start(folder.path(), &[]);
+    let theirs = names(&orthanc.get("/tools/metrics-prometheus").ok().text());
+    let lacking: Vec<&String> = theirs
+        .iter()
+        .filter(|name| !ours.contains(name) && !name.contains("rest_api") && !name.contains("_ms"))
+        .collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
 }

@@ -62,10 +62,13 @@ pub(super) fn throughput(report: &Report, rows: &[&Row]) -> String {
                 number(row.per_second),
                 row.connections
             );
-            // above its dot; below, where the line comes from above
-            let y = if at % 2 == 0 { y - 8.0 } else { y + 15.0 };
+            // above its dot if nobody does more, else below
+            let better = |other: &&&Row| {
+                other.connections == row.connections && other.per_second > row.per_second
+            };
+            let y = if rows.iter().any(|other| better(&other)) { y + 15.0 } else { y - 8.0 };
             svg += &format!(
-                "<text class=v x=\"{x:.1}\" y=\"{:.1}\" text-anchor=middle>{}</text>",
+                "<text class=\"v f{colour}\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=middle>{}</text>",
                 y.clamp(10.0, bottom - 2.0),
                 number(row.per_second)
             );

@@ -220,10 +220,10 @@ header p{margin:4px 0 12px}.faint,figcaption{color:var(--faint)}figcaption{font-
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;margin:14px 0}\
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:18px}@media(max-width:800px){.pair{grid-template-columns:1fr}}\
 figure{margin:0}svg{width:100%;height:auto;display:block}\
-svg text{fill:var(--faint);font-size:11px}svg text.v{fill:var(--ink)}\
+svg text{fill:var(--faint);font-size:11px}svg text.v{font-weight:600}\
 .grid{stroke:var(--line);stroke-width:1}\
 .l0{stroke:var(--c0)}.l1{stroke:var(--c1)}.l2{stroke:var(--c2)}.l3{stroke:var(--c3)}.l4{stroke:var(--c4)}.l5{stroke:var(--c5)}\
-.f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}\
+svg .f0{fill:var(--c0)}svg .f1{fill:var(--c1)}svg .f2{fill:var(--c2)}svg .f3{fill:var(--c3)}svg .f4{fill:var(--c4)}svg .f5{fill:var(--c5)}\
 polyline,.bar{fill:none;stroke-width:2}\
 .legend{position:sticky;top:0;margin:0 -8px;padding:6px 8px;background:var(--paper)}\
 .legend span{margin-right:18px}.legend i{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:6px}\

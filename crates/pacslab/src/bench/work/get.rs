@@ -8,7 +8,7 @@ use pacslab_dimse::{Association, Proposal};
 use pacslab_model::{Uid, Vr, tags, uids};
 
 use super::{At, Known, Prepared, expect, release, succeeded};
-use crate::bench::data::{Form, Kinds};
+use crate::bench::images::{Form, Kinds};
 use crate::bench::runner::{BoxFuture, Done, Fault, Worker, Workload};
 use crate::bench::sink::Taker;
 use crate::bench::size::Size;

@@ -67,6 +67,9 @@ impl At {
     }
 
     pub(crate) fn wrote(&self, objects: u64, bytes: u64) {
+        if self.site.is_sink {
+            return;
+        }
         self.written.objects.fetch_add(objects, Ordering::Relaxed);
         self.written.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@ use pacslab_dimse::{Association, choose_contexts};
 use pacslab_model::{Uid, uids};
 
 use super::{At, release, succeeded};
-use crate::bench::data::{Form, Kinds, Object};
+use crate::bench::images::{Form, Kinds, Object};
 use crate::bench::runner::{BoxFuture, Done, Fault, Worker, Workload};
 use crate::bench::size::Size;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::At;
-use crate::bench::data::{BOUNDARY, Form, Kinds, Object};
+use crate::bench::images::{BOUNDARY, Form, Kinds, Object};
 use crate::bench::runner::{BoxFuture, Done, Fault, Worker, Workload};
 use crate::bench::size::Size;
 use crate::bench::web::{Asked, Web, refused};

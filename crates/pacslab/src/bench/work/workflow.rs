@@ -12,7 +12,7 @@ use pacslab_model::{Clock, Uid, Vr, tags, uids};
 use pacslab_ris::mllp::{MllpClient, SendError};
 
 use super::{At, expect, find, matches, release, succeeded, worklist};
-use crate::bench::data::{Form, Kinds};
+use crate::bench::images::{Form, Kinds};
 use crate::bench::runner::{BoxFuture, Done, Fault, Worker, Workload};
 use crate::bench::size::Size;
 use crate::clock::SystemClock;

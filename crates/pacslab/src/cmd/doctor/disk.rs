@@ -5,13 +5,13 @@ use std::path::Path;
 /// Bytes that may still be written; `None` where the system does not tell without more ado.
 #[cfg(unix)]
 #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
-pub(super) fn free(folder: &Path) -> Option<u64> {
+pub(crate) fn free(folder: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     (stat.f_bavail as u64).checked_mul(stat.f_frsize as u64)
 }
 
 #[cfg(not(unix))]
-pub(super) fn free(_: &Path) -> Option<u64> {
+pub(crate) fn free(_: &Path) -> Option<u64> {
     None
 }
 
