@@ -32,6 +32,14 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// patient, study and series win; what was empty is filled in by later ones.
     fn ingest(&self, batch: &[NewInstance], upto: Position) -> Result<Vec<Ingested>>;
 
+    /// The same for a batch whose instances are not known, whose sender need not wait: it is in
+    /// the index before anybody asks for anything. Empties `batch`, unless it fails.
+    fn defer(&self, batch: &mut Vec<NewInstance>, upto: Position) -> Result<()> {
+        self.ingest(batch, upto)?;
+        batch.clear();
+        Ok(())
+    }
+
     /// Which of these SOP instance UIDs are there already, in order.
     fn known(&self, sop_instances: &[Uid]) -> Result<Vec<Option<Known>>>;
 

@@ -10,6 +10,7 @@
 //! All calls block; callers on an async runtime make them on its blocking threads. SQL occurs in
 //! no other crate, and no time is read here: moments are parameters.
 
+mod behind;
 pub mod blobs;
 pub mod data_dir;
 pub mod desk;
@@ -20,6 +21,7 @@ pub mod log;
 mod sqlite;
 pub mod suite;
 
+pub use behind::IndexBehind;
 pub use blobs::{
     Appended, Blobs, Keep, Kind, Location, MAX_NOTE, MemoryBlobs, PackBlobs, PackInfo, PackOptions,
     Position, Record, ReplayRecord, Role, Sealed, Segment, Usage,

@@ -20,8 +20,8 @@ use pacslab_ris::{Hl7Inbox, Images, Ris, RisSettings, Worklist, WorklistSettings
 use pacslab_scp::Gate;
 use pacslab_scp::policy::{Always, Policy};
 use pacslab_store::{
-    Arrival, Blobs, DataDir, Desk, EventLog, Index, LogLimits, MemoryBlobs, PackBlobs, PackOptions,
-    SqliteDesk, SqliteIndex, StoreError,
+    Arrival, Blobs, DataDir, Desk, EventLog, Index, IndexBehind, LogLimits, MemoryBlobs, PackBlobs,
+    PackOptions, SqliteDesk, SqliteIndex, StoreError,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -304,7 +304,7 @@ impl Shelves {
         Ok(Self {
             folder: None,
             blobs: Arc::new(MemoryBlobs::new()),
-            index: Arc::new(SqliteIndex::memory()?),
+            index: Arc::new(behind(SqliteIndex::memory()?)?),
             desk: Arc::new(SqliteDesk::memory()?),
             events: EventLog::memory(LogLimits::default())?,
         })
@@ -322,13 +322,20 @@ impl Shelves {
             let events = EventLog::open(&events, LogLimits::default());
             Ok(Self {
                 blobs: Arc::new(joined(blobs)?),
-                index: Arc::new(joined(index)?),
+                index: Arc::new(behind(joined(index)?)?),
                 desk: Arc::new(joined(desk)?),
                 events: events?,
                 folder: Some(folder),
             })
         })
     }
+}
+
+/// Nobody who sends waits for the index.
+fn behind(index: SqliteIndex) -> std::result::Result<IndexBehind, StoreError> {
+    IndexBehind::new(Arc::new(index)).map_err(|error| {
+        StoreError::Other(format!("cannot start the thread of the index: {error}"))
+    })
 }
 
 fn joined<T>(

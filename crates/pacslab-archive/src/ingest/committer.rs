@@ -1,4 +1,4 @@
-//! One thread that commits: batches by what waits, one append, one sync, one index transaction.
+//! One thread that commits: batches by what waits, one append, one sync. The index follows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use pacslab_model::{Emit, Event, Identifiers, METRICS, Moment, Outcome, Uid};
 use pacslab_store::{
-    Appended, Blobs, Index, Ingested, Kind, Known, NewInstance, Position, Record, Sealed,
-    StoreError,
+    Appended, Blobs, Index, Kind, Known, NewInstance, Position, Record, Sealed, StoreError,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -324,11 +323,10 @@ impl Work {
 
     /// Brings into the index what it lacks. Until that is done nothing else is stored.
     fn catch_up(&mut self) -> Result<Changed, StoreError> {
-        let changed = match &self.behind {
+        let changed = match &mut self.behind {
             None => Changed::default(),
             Some(Behind::Instances(entries, end)) => {
-                let ingested = self.index.ingest(entries, *end)?;
-                debug_assert!(ingested.iter().all(|i| matches!(i, Ingested::New { .. })));
+                self.index.defer(entries, *end)?;
                 Changed::default()
             }
             Some(Behind::Change(prepared, end)) => {
