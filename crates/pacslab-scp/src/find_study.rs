@@ -66,7 +66,7 @@ impl Pages {
         query.limit = Some(PAGE);
         let rows = self.archive.find(query).await.map_err(|error| status_map::archive(&error))?;
         self.more = rows.len() == PAGE;
-        self.question.query.offset += rows.len();
+        self.question.query.after = rows.last().map(Row::cursor);
         self.rows = rows.into_iter();
         Ok(())
     }

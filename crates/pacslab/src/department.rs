@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
 use crate::cmd::Context;
-use crate::config::{Config, Loaded, Origin, Password, StorageKind};
+use crate::config::{Attributes, Config, Loaded, Origin, Password, StorageKind};
 use crate::exit::{Exit, Failure, Result};
 use crate::listen::Door;
 use crate::logging::Logged;
@@ -264,8 +264,8 @@ impl Rooms {
         let failed = |error: StoreError| Failure::failed(error.to_string());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let Shelves { folder, blobs, index, desk, events } = match config.storage.kind {
-            StorageKind::Memory => Shelves::memory(),
-            StorageKind::Pack => Shelves::on_disk(&config.storage.dir),
+            StorageKind::Memory => Shelves::memory(&config.index.also),
+            StorageKind::Pack => Shelves::on_disk(&config.storage.dir, &config.index.also),
         }
         .map_err(failed)?;
         let events = Arc::new(events);
@@ -300,24 +300,24 @@ struct Shelves {
 }
 
 impl Shelves {
-    fn memory() -> std::result::Result<Self, StoreError> {
+    fn memory(also: &Attributes) -> std::result::Result<Self, StoreError> {
         Ok(Self {
             folder: None,
             blobs: Arc::new(MemoryBlobs::new()),
-            index: Arc::new(behind(SqliteIndex::memory()?)?),
+            index: Arc::new(behind(SqliteIndex::memory_searching(&also.0)?)?),
             desk: Arc::new(SqliteDesk::memory()?),
             events: EventLog::memory(LogLimits::default())?,
         })
     }
 
     /// Side by side: a new folder costs each of them some syncs.
-    fn on_disk(dir: &Path) -> std::result::Result<Self, StoreError> {
+    fn on_disk(dir: &Path, also: &Attributes) -> std::result::Result<Self, StoreError> {
         let folder = DataDir::open(dir)?;
         let (packs, index, desk, events) =
             (folder.packs(), folder.index_db(), folder.lab_db(), folder.events_db());
         std::thread::scope(|scope| {
             let blobs = scope.spawn(|| PackBlobs::open(&packs, PackOptions::default()));
-            let index = scope.spawn(|| SqliteIndex::open(&index));
+            let index = scope.spawn(|| SqliteIndex::open_searching(&index, &also.0));
             let desk = scope.spawn(|| SqliteDesk::open(&desk));
             let events = EventLog::open(&events, LogLimits::default());
             Ok(Self {

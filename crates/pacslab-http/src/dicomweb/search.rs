@@ -83,14 +83,8 @@ fn read(level: Level, place: &Place, params: &[(String, String)]) -> Result<Sear
             "limit" => search.query.limit = Some(number(name, value)?),
             "offset" => search.query.offset = number(name, value)?,
             "includefield" => include(&mut search.include, value)?,
-            "fuzzymatching" => {
-                if value == "true" {
-                    search.warnings.push(
-                        "fuzzy matching is not done; names match in either case and with wildcards"
-                            .to_owned(),
-                    );
-                }
-            }
+            // names match in either case and with wildcards as ever, and now without accents
+            "fuzzymatching" => search.query.rules.fold_accents = value == "true",
             "accept" => search.accept = Some(value.clone()),
             "charset" => {}
             _ => key(&mut search, name, value)?,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::extract::State;
 use pacslab_dicom::dict;
-use pacslab_model::matching::{Rules, matches};
+use pacslab_model::matching::Rules;
 use pacslab_model::{Key, Level, Query, Tag, Test, Vr, tags};
 use pacslab_store::Row;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::change::Labelled;
 use super::{ids, plural, resource, singular, styled};
-use crate::door::{At, Door};
+use crate::door::At;
 use crate::error::{Error, Result};
 use crate::intake::question;
 
@@ -48,15 +48,18 @@ pub(crate) async fn find(State(door): At, body: Body) -> Result {
     }
     let requested: Vec<Tag> =
         asked.requested_tags.iter().map(|name| known_tag(name)).collect::<Result<_>>()?;
-    let wanted = asked.labelled.test(&door, level).await?;
-    let mut rows = search(&door, level, keys, asked.case_sensitive).await?;
-    if let Some(wanted) = wanted {
+    let mut query = Query { keys, rules: rules(asked.case_sensitive), ..Query::new(level) };
+    let limit = (asked.limit > 0).then_some(asked.limit);
+    let rows = if let Some(wanted) = asked.labelled.test(&door, level).await? {
+        let mut rows = door.archive.find(query).await?;
         rows.retain(|row| wanted.accepts(row.str(level.key())));
-    }
-    let limit = if asked.limit == 0 { usize::MAX } else { asked.limit };
-    let page = rows.iter().skip(asked.since).take(limit);
+        rows.into_iter().skip(asked.since).take(limit.unwrap_or(usize::MAX)).collect()
+    } else {
+        (query.offset, query.limit) = (asked.since, limit);
+        door.archive.find(query).await?
+    };
     let mut found = Vec::new();
-    for row in page {
+    for row in &rows {
         if !asked.expand {
             found.push(Value::from(ids::of(row, level)));
             continue;
@@ -112,44 +115,9 @@ fn key(level: Level, name: &str, value: &Value) -> Result<Key> {
     Ok(key)
 }
 
-/// Names always, and without `CaseSensitive` all texts, match in either case. The index searches
-/// texts as they are, so those keys are checked here, on what the other keys leave; at the lower
-/// levels only on the studies, which are fewer.
-async fn search(
-    door: &Door,
-    level: Level,
-    keys: Vec<Key>,
-    case_sensitive: bool,
-) -> Result<Vec<Row>> {
-    let folds = |key: &Key| {
-        !case_sensitive
-            && !key.is_universal()
-            && key.vr.allows_wildcards()
-            && key.vr != Vr::PN
-            && key.wanted().chars().any(char::is_alphabetic)
-    };
-    let (folded, mut plain): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(folds);
-    let rules = Rules { fold_all: true, ..Rules::QUERY };
-    let (upper, own): (Vec<Key>, Vec<Key>) = folded
-        .into_iter()
-        .partition(|key| level > Level::Study && Level::of(key.tag) <= Some(Level::Study));
-    if !upper.is_empty() {
-        let of_study = plain.iter().filter(|key| Level::of(key.tag) <= Some(Level::Study));
-        let query = Query { keys: of_study.cloned().collect(), ..Query::new(Level::Study) };
-        let studies = door.archive.find(query).await?;
-        let uids: Vec<String> = studies
-            .iter()
-            .filter(|row| matches(&upper, *row, &rules).is_match())
-            .map(|row| row.str(tags::STUDY_INSTANCE_UID).to_owned())
-            .collect();
-        if uids.is_empty() {
-            return Ok(Vec::new());
-        }
-        plain.push(Key { tag: tags::STUDY_INSTANCE_UID, vr: Vr::UI, test: Test::List(uids) });
-    }
-    let mut rows = door.archive.find(Query { keys: plain, ..Query::new(level) }).await?;
-    rows.retain(|row| matches(&own, row, &rules).is_match());
-    Ok(rows)
+/// Names always, and without `CaseSensitive` all texts, match in either case.
+fn rules(case_sensitive: bool) -> Rules {
+    Rules { fold_all: !case_sensitive, ..Rules::QUERY }
 }
 
 /// What a word may be: an identifier of any level.
@@ -172,7 +140,8 @@ pub(crate) async fn lookup(State(door): At, body: Body) -> Result {
         let key = Key { tag, vr, test: Test::Value(word.to_owned()) };
         let same = |row: &Row| row.str(tag).to_lowercase() == word.to_lowercase();
         // a search takes `*` and `?` for patterns; here they are letters, as in Orthanc
-        for row in search(&door, level, vec![key], false).await?.iter().filter(|row| same(row)) {
+        let query = Query { rules: rules(false), ..Query::new(level).key(key) };
+        for row in door.archive.find(query).await?.iter().filter(|row| same(row)) {
             let id = ids::of(row, level);
             found.push(json!({
                 "Path": format!("/{}/{id}", plural(level)),

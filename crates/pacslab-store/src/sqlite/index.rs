@@ -21,7 +21,7 @@ use crate::index::{
 /// made of them (`key`). `rank` is the date and time of the study in seconds: the order of answers.
 /// A term is a value of an attribute in the form it is searched in. `held` is all that was said;
 /// `odd` marks studies of several dates. The number of an instance is that of its arrival.
-/// Why these tables and no others: docs/adr/0008.
+/// Why these tables and no others: docs/adr/0014.
 const SCHEMA: Schema = Schema {
     synchronous: "NORMAL",
     spare: true,
@@ -144,6 +144,14 @@ impl SqliteIndex {
         let (db, searched) = (Database::memory(&SCHEMA)?, Searched::new(also));
         note_searched(&db, &searched)?;
         Ok(Self { db, cache: Mutex::default(), searched, aside: None })
+    }
+}
+
+#[cfg(test)]
+impl SqliteIndex {
+    /// The only one there is when it is in memory.
+    pub(super) fn connection(&self) -> std::sync::MutexGuard<'_, Connection> {
+        self.db.writer()
     }
 }
 

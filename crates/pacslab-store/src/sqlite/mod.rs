@@ -8,6 +8,8 @@ mod ingest;
 mod labels;
 mod lead;
 pub(crate) mod log;
+#[cfg(test)]
+mod plan_tests;
 mod rows;
 mod ruin;
 mod scope;

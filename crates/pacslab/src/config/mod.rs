@@ -27,8 +27,8 @@ use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{
-    ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind, read_address,
-    read_duration, without_tls,
+    Attributes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind,
+    read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
 
@@ -117,6 +117,11 @@ declare::config! {
         dir: PathBuf = "data",
         /// `pack`: on disk; `memory`: gone at the end.
         kind: StorageKind = "pack",
+    }
+    /// What is searched.
+    index: Searching {
+        /// Attributes that get an index of their own beside patient ID, name and birth date, study date, accession number, study description, modality, station and UIDs: keywords or tags, as `BodyPartExamined, ReferringPhysicianName`. Those of patient, study and series that are kept can be named; the others are found as well, by looking at all studies. Another list makes `index.db` again from the packs at the next start.
+        also: Attributes = "",
     }
     /// The modality worklist.
     worklist: Worklist {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use pacslab_model::AeTitle;
+use pacslab_dicom::dict;
+use pacslab_model::{AeTitle, Level, Tag, Vr};
 use pacslab_ris::worklist::Poll;
 use pacslab_scp::policy::Mode;
 
@@ -107,6 +108,31 @@ impl Setting for Names {
     fn read(text: &str) -> Result<Self, String> {
         let names = text.split([',', ' ']).filter(|name| !name.is_empty());
         Ok(Self(names.map(str::to_owned).collect()))
+    }
+}
+
+/// Attributes that the index can search by, with how their values are written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Attributes(pub(crate) Vec<(Tag, Vr)>);
+
+impl Setting for Attributes {
+    const KIND: &'static str = "attributes, separated by commas";
+    fn read(text: &str) -> Result<Self, String> {
+        let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+        let read = |name: &str| {
+            let tag = dict::tag(name).ok_or_else(|| {
+                format!("'{name}' is no attribute: a keyword or a tag, like BodyPartExamined")
+            })?;
+            let kept = Level::of(tag).is_some_and(|level| level.attributes().contains(&tag));
+            if !kept || Level::of(tag) == Some(Level::Instance) {
+                return Err(format!(
+                    "'{name}' is none of the attributes that the index keeps of patients, studies \
+                     and series"
+                ));
+            }
+            Ok((tag, dict::vr(tag).unwrap_or(Vr::LO)))
+        };
+        names.map(read).collect::<Result<_, _>>().map(Self)
     }
 }
 
