@@ -167,6 +167,7 @@ fn remove_older(path: &Path) {
         c.query_row("PRAGMA user_version", [], |row| row.get(0))
     };
     if path.exists()
+        && !header_is_current(path)
         && let Ok(version) = version()
         && version > 0
         && (version as usize) < SCHEMA.migrations.len()
@@ -175,6 +176,18 @@ fn remove_older(path: &Path) {
             "the index was made by an older version: it is made again from the packs");
         ruin::remove(path);
     }
+}
+
+/// A look at the file itself: a connection opened for this alone would write the log back when it
+/// closes. What the log alone knows yet is asked of SQLite.
+fn header_is_current(path: &Path) -> bool {
+    /// Where SQLite's file format keeps the version that its user gives.
+    const USER_VERSION: usize = 60;
+    let mut header = [0; USER_VERSION + 4];
+    let read = std::fs::File::open(path)
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut header));
+    let current = (SCHEMA.migrations.len() as u32).to_be_bytes();
+    read.is_ok() && header[USER_VERSION..] == current
 }
 
 impl Index for SqliteIndex {

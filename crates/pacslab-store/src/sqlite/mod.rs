@@ -47,9 +47,10 @@ pub(crate) struct Database {
     path: PathBuf,
     spare: bool,
     cache: u32,
-    writer: Mutex<Connection>,
-    /// `None`: in memory, where there is but one connection.
+    /// `None`: in memory, where there is but one connection. Closed before the writer, which as
+    /// the last one writes the log back.
     readers: Option<Readers>,
+    writer: Mutex<Connection>,
 }
 
 /// Connections that read: no more than some at a time, whoever comes then waits for one.
