@@ -135,12 +135,15 @@ impl Args {
         text += "  client_certificates = \"none\"   # asked, required\n\n  [dicom]\n  tls = true\n\n\
                  \x20 [http]\n  tls = true\n";
         let (title, dicom, http) = (&config.dicom.aet, config.dicom.port, config.http.port);
+        // in Windows PowerShell `curl` is another program; Windows' own asks each CA for a list of
+        // what it took back, which ours does not have
+        let curl = if cfg!(windows) { "curl.exe --ssl-no-revoke" } else { "curl" };
         text += &format!(
             "\nThen, while `pacslab serve` runs:\n\n  \
              pacslab echo --tls --ca {ca}\n  \
              echoscu +tls {key} {cert} +cf {ca} -aec {title} localhost {dicom}\n  \
              openssl s_client -connect localhost:{dicom} -CAfile {ca} -verify_return_error\n  \
-             curl --cacert {ca} -u {user} https://localhost:{http}/system\n",
+             {curl} --cacert {ca} -u {user} https://localhost:{http}/system\n",
             user = config.http.user,
         );
         text += &match cfg!(windows) {
