@@ -7,6 +7,7 @@ mod links;
 mod notice;
 mod peers;
 mod picture;
+mod powershell;
 mod steps;
 mod tidy;
 mod windows;

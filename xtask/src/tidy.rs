@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::links::{self, Page};
+use crate::powershell;
 
 /// Who may use whom. A new edge here needs an ADR: the graph is what keeps a rebuild short and
 /// the doors ignorant of each other (`modality` never links `archive`, `archive` never links
@@ -93,6 +94,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("TLS is rustls with ring", no_other_tls),
     ("every ADR is in the index", adrs_indexed),
     ("links of documents lead somewhere", links_lead_somewhere),
+    ("PowerShell is PowerShell", powershell_is_none_of_bash),
     ("nothing names a path of somebody's machine", no_machine_paths),
 ];
 
@@ -279,6 +281,16 @@ fn links_lead_somewhere(repository: &Repository) -> Vec<String> {
     let pages: Vec<Page<'_>> =
         documents.map(|text| Page { path: &text.path, text: &text.text }).collect();
     links::dead(&pages, &repository.paths)
+}
+
+fn powershell_is_none_of_bash(repository: &Repository) -> Vec<String> {
+    let documents = repository.texts.iter().filter(|text| text.path.ends_with(".md"));
+    documents
+        .flat_map(|text| {
+            let slips = powershell::slips(&text.text).into_iter();
+            slips.map(|(number, why)| format!("{}:{number}: PowerShell: {why}", text.path))
+        })
+        .collect()
 }
 
 fn no_machine_paths(repository: &Repository) -> Vec<String> {
@@ -507,6 +519,11 @@ mod tests {
     }
 
     #[test]
+    fn powershell_is_powershell() {
+        assert_none(&powershell_is_none_of_bash(&repository()));
+    }
+
+    #[test]
     fn no_machine_is_named() {
         assert_none(&no_machine_paths(&repository()));
     }
@@ -530,7 +547,7 @@ mod tests {
             )],
             texts: vec![
                 source("docs/adr/0099-lost.md", concat!("see ", "/", "work/notes")),
-                source("docs/adr/README.md", "[nothing](nowhere.md)"),
+                source("docs/adr/README.md", "[nothing](nowhere.md)\n```powershell\na && b\n```\n"),
                 source("Cargo.lock", "name = \"openssl-sys\"\n"),
             ],
             paths: BTreeSet::new(),
