@@ -52,7 +52,7 @@ impl Outgoing {
     }
 
     /// The next one, in the transfer syntax of one of these contexts: the stored one where that
-    /// was accepted, else, uncompressed, one of the two that everybody has.
+    /// was accepted, else one that the object can be changed to, uncompressed before compressed.
     pub async fn next(&mut self, contexts: &Arc<Contexts>) -> Option<Result<Object, Failed>> {
         let (stored, object) = self.take(contexts).await?;
         Some(object.map_err(|why| Failed { sop_instance: stored.sop_instance, why }))
@@ -135,8 +135,11 @@ fn object(archive: &Archive, contexts: &Contexts, stored: &Stored) -> Result<Obj
     let (_, start) = file::read_meta(&bytes).map_err(|error| error.to_string())?;
     let mut data = Bytes::from(bytes).slice(start..);
     if transfer_syntax != stored.transfer_syntax {
-        let tree = parse(&data, &syntax_of(stored)).map_err(|error| error.to_string())?;
-        data = encode(&tree, &TransferSyntax::from_uid(transfer_syntax.as_str())).into();
+        let (from, to) = (syntax_of(stored), TransferSyntax::from_uid(transfer_syntax.as_str()));
+        let tree = parse(&data, &from).map_err(|error| error.to_string())?;
+        let tree = pacslab_codec::transcode(tree, &from, &to, LARGEST);
+        let tree = tree.map_err(|error| error.to_string())?;
+        data = encode(&tree, &to).into();
     }
     Ok(Object {
         sop_class: stored.sop_class.clone(),
@@ -146,6 +149,18 @@ fn object(archive: &Archive, contexts: &Contexts, stored: &Stored) -> Result<Obj
     })
 }
 
+/// The most bytes of uncompressed pixels: they are in memory as a whole.
+const LARGEST: usize = 1 << 30;
+
+/// What an object is changed to where its own syntax is not accepted: the first of these that is.
+const OTHERS: [&str; 5] = [
+    uids::EXPLICIT_VR_LE,
+    uids::IMPLICIT_VR_LE,
+    uids::DEFLATED_EXPLICIT_VR_LE,
+    uids::EXPLICIT_VR_BE,
+    pacslab_codec::RLE,
+];
+
 /// The syntax to send in.
 fn fit(contexts: &Contexts, stored: &Stored) -> Result<Uid, String> {
     let (class, own) = (stored.sop_class.as_str(), &stored.transfer_syntax);
@@ -153,10 +168,12 @@ fn fit(contexts: &Contexts, stored: &Stored) -> Result<Uid, String> {
         Ok(_) => return Ok(own.clone()),
         Err(refused) => refused,
     };
-    let plain = [uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE];
-    let other = plain.into_iter().find(|uid| contexts.request(class, Some(uid)).is_ok());
-    match (other, refused) {
-        (Some(uid), _) if !syntax_of(stored).is_encapsulated() => Ok(Uid::from(uid)),
+    let fits = |uid: &&str| {
+        pacslab_codec::can_transcode(&syntax_of(stored), &TransferSyntax::from_uid(uid))
+            && contexts.request(class, Some(uid)).is_ok()
+    };
+    match (OTHERS.into_iter().find(fits), refused) {
+        (Some(uid), _) => Ok(Uid::from(uid)),
         // short, because the peer sees 64 characters of it
         (_, Error::ContextRefused { reason, .. }) => {
             Err(format!("{}: {reason}", dict::uid_name(class).unwrap_or(class)))

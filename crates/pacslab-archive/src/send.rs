@@ -271,39 +271,61 @@ async fn now<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
 
 /// Groups instances so that the presentation contexts of a group fit one association.
 fn batches(instances: Vec<Stored>) -> Vec<(Vec<ProposedContext>, Vec<Stored>)> {
-    let mut pairs: Vec<(Uid, Uid)> = Vec::new();
+    let mut known: Vec<((Uid, Uid), usize)> = Vec::new();
     let mut batches: Vec<(Vec<ProposedContext>, Vec<Stored>)> = Vec::new();
     for stored in instances {
         let pair = (stored.sop_class.clone(), stored.transfer_syntax.clone());
-        let at = match pairs.iter().position(|known| *known == pair) {
-            Some(at) => at,
+        let at = match known.iter().find(|(one, _)| *one == pair) {
+            Some((_, at)) => *at,
             None => {
-                if pairs.len().is_multiple_of(MAX_CONTEXTS) {
+                let proposed = proposals(&pair);
+                let full = |(contexts, _): &(Vec<_>, _)| contexts.len() + 2 > MAX_CONTEXTS;
+                if batches.last().is_none_or(full) {
                     batches.push(Default::default());
                 }
                 if let Some((contexts, _)) = batches.last_mut() {
-                    contexts.push(proposal(contexts.len(), &pair));
+                    propose(contexts, &pair.0, proposed);
                 }
-                pairs.push(pair);
-                pairs.len() - 1
+                known.push((pair, batches.len() - 1));
+                batches.len() - 1
             }
         };
-        batches[at / MAX_CONTEXTS].1.push(stored);
+        batches[at].1.push(stored);
     }
     batches
 }
 
-/// The stored syntax first; where it is uncompressed, the two that everybody has as well.
-fn proposal(at: usize, (class, syntax): &(Uid, Uid)) -> ProposedContext {
-    let mut transfer_syntaxes = vec![syntax.clone()];
-    if !TransferSyntax::from_uid(syntax.as_str()).is_encapsulated() {
-        for uid in [uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE] {
-            if syntax.as_str() != uid {
-                transfer_syntaxes.push(Uid::from(uid));
-            }
+/// Lists of transfer syntaxes, each for a context. The stored syntax stands first; where it is
+/// uncompressed, the two that everybody has stand beside it. Where it is compressed they get a
+/// context of their own: of one context some acceptors take what is uncompressed though they take
+/// the other as well.
+fn proposals((_, syntax): &(Uid, Uid)) -> Vec<Vec<Uid>> {
+    let plain = [uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE];
+    let others = plain.into_iter().filter(|uid| *uid != syntax.as_str()).map(Uid::from);
+    let held = TransferSyntax::from_uid(syntax.as_str());
+    match held.is_encapsulated() {
+        false => vec![std::iter::once(syntax.clone()).chain(others).collect()],
+        true if pacslab_codec::can_decode(&held) => {
+            vec![vec![syntax.clone()], others.collect()]
+        }
+        true => vec![vec![syntax.clone()]],
+    }
+}
+
+fn propose(contexts: &mut Vec<ProposedContext>, class: &Uid, proposed: Vec<Vec<Uid>>) {
+    for transfer_syntaxes in proposed {
+        let context = ProposedContext {
+            id: (2 * contexts.len() + 1) as u8,
+            abstract_syntax: class.clone(),
+            transfer_syntaxes,
+        };
+        let same = |one: &ProposedContext| {
+            one.abstract_syntax == *class && one.transfer_syntaxes == context.transfer_syntaxes
+        };
+        if !contexts.iter().any(same) {
+            contexts.push(context);
         }
     }
-    ProposedContext { id: (2 * at + 1) as u8, abstract_syntax: class.clone(), transfer_syntaxes }
 }
 
 /// Why a peer was not reached, and what is most often in the way: containers and firewalls.
@@ -324,4 +346,30 @@ fn unreachable(remote: &Remote, error: &pacslab_dimse::Error) -> String {
         "; if the receiver runs on Windows, let it through the firewall there: netsh advfirewall \
          firewall add rule name=\"DICOM-{port}\" dir=in action=allow protocol=TCP localport={port}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In one context together with the stored syntax, an acceptor that takes both may choose the
+    /// other one, and a study is decompressed for nothing.
+    #[test]
+    fn what_is_compressed_is_offered_apart_from_what_it_can_become() {
+        let proposed = |syntax: &str| {
+            let mut contexts = Vec::new();
+            let pair = (Uid::from("1.2"), Uid::from(syntax));
+            propose(&mut contexts, &pair.0, proposals(&pair));
+            propose(&mut contexts, &pair.0, proposals(&pair));
+            let lists = contexts.iter().map(|one| {
+                one.transfer_syntaxes.iter().map(Uid::as_str).collect::<Vec<_>>().join(" ")
+            });
+            lists.collect::<Vec<_>>()
+        };
+        let (explicit, implicit) = (uids::EXPLICIT_VR_LE, uids::IMPLICIT_VR_LE);
+        assert_eq!(proposed(implicit), [format!("{implicit} {explicit}")]);
+        let (jpeg, video) = ("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.102");
+        assert_eq!(proposed(jpeg), [jpeg.to_owned(), format!("{explicit} {implicit}")]);
+        assert_eq!(proposed(video), [video]);
+    }
 }

@@ -10,6 +10,8 @@ pub enum Error {
     NoSuchFrame { wanted: usize, frames: usize },
     #[error("pixels in {0} cannot be decoded here: retrieve the object as it is stored")]
     Unsupported(String),
+    #[error("there is no encoder for {0}: ask for an uncompressed transfer syntax or RLE Lossless")]
+    Encoder(String),
     #[error("frame {frame}, {syntax}: {reason}")]
     Frame { frame: usize, syntax: String, reason: String },
     #[error("{fragments} fragments of pixel data cannot be told apart into {frames} frames")]

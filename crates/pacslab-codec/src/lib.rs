@@ -12,6 +12,7 @@ mod gray;
 mod picture;
 mod raster;
 mod samples;
+mod transcode;
 
 use pacslab_dicom::{Dataset, TransferSyntax, Value};
 use pacslab_model::tags;
@@ -21,6 +22,7 @@ pub use error::Error;
 pub use gray::{Function, Window};
 pub use picture::{Jpeg, Picture, Png};
 pub use raster::put_picture;
+pub use transcode::{RLE, can_transcode, transcode};
 
 use describe::{Description, Photometric};
 

@@ -1,4 +1,4 @@
-use pacslab_dicom::{Dataset, TransferSyntax};
+use pacslab_dicom::{Dataset, TransferSyntax, Value};
 use pacslab_model::{Tag, Uid, Vr, tags};
 use proptest::prelude::*;
 
@@ -221,5 +221,37 @@ proptest! {
             prop_assert_eq!(picture.pixels.len(), w * h * picture.channels);
             prop_assert!(picture.png().is_ok());
         }
+    }
+}
+
+#[test]
+fn rle_gives_back_what_it_was_given() {
+    let rle = TransferSyntax::from_uid(crate::RLE);
+    let mut noise = 7u32;
+    let mut random = |_| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // runs and noise
+        if noise >> 30 == 0 { (noise >> 16) as u8 } else { 9 }
+    };
+    let bytes: Vec<u8> = (0..3 * 301 * 7).map(&mut random).collect();
+    let words: Vec<u16> =
+        (0..301 * 7).map(|at| u16::from(random(at)) << 8 | u16::from(random(at))).collect();
+    let planar: Vec<u8> =
+        (0..3).flat_map(|sample| bytes.iter().skip(sample).step_by(3).copied()).collect();
+    for (set, plain) in [
+        (gray16(301, 7, &words), words.iter().flat_map(|word| word.to_le_bytes()).collect()),
+        (rgb(301, 7, 0, &bytes), bytes.clone()),
+        (rgb(301, 7, 1, &planar), bytes.clone()),
+    ] {
+        let before = shown(&set);
+        let packed = crate::transcode(set, &LE, &rle, 1 << 20).unwrap();
+        assert!(matches!(packed.get(tags::PIXEL_DATA).unwrap().value, Value::Fragments(_)));
+        assert_eq!(picture(&packed, &rle, 0, &Options::default()).unwrap().pixels, before);
+        let back = crate::transcode(packed, &rle, &LE, 1 << 20).unwrap();
+        let Some(Value::Bytes(pixels)) = back.get(tags::PIXEL_DATA).map(|one| &one.value) else {
+            panic!()
+        };
+        assert_eq!(pixels[..plain.len()], plain[..]);
+        assert_eq!(shown(&back), before);
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use pacslab_dicom::{FileMeta, TransferSyntax, dict, file};
+use pacslab_dicom::{FileMeta, dict, file};
 use pacslab_dimse::choose_contexts;
 use pacslab_dimse::pdu::ProposedContext;
 use pacslab_model::uids;
@@ -89,7 +89,8 @@ impl Outbox {
         for ((class, syntax), items) in pairs {
             let mut wanted = vec![(class, syntax)];
             // PS3.5 10.1: the default transfer syntax is offered for whatever can be sent in it
-            if is_plain(&items[0].meta.transfer_syntax) {
+            let held = &items[0].meta.transfer_syntax;
+            if !held.is_encapsulated() || pacslab_codec::can_decode(held) {
                 wanted.push((class, uids::IMPLICIT_VR_LE));
             }
             let more = wanted.iter().filter(|pair| !proposed.contains(*pair)).count();
@@ -106,11 +107,6 @@ impl Outbox {
             .map(|(pairs, items)| (choose_contexts(pairs).concat(), items))
             .collect()
     }
-}
-
-/// Whether a data set can be written in any other uncompressed transfer syntax.
-pub(crate) fn is_plain(syntax: &TransferSyntax) -> bool {
-    !syntax.is_encapsulated()
 }
 
 fn read_item(path: &Path) -> Result<Item, String> {
@@ -134,6 +130,8 @@ fn read_item(path: &Path) -> Result<Item, String> {
 mod tests {
     use pacslab_dicom::Dataset;
     use pacslab_model::{Uid, Vr, tags};
+
+    use pacslab_dicom::TransferSyntax;
 
     use super::*;
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncSeekExt, BufReader};
 use crate::client::{PeerArgs, Target};
 use crate::cmd::{Context, Example, help};
 use crate::exit::{Exit, Failure, Result};
-use crate::outbox::{Item, Outbox, Skipped, is_plain};
+use crate::outbox::{Item, Outbox, Skipped};
 
 /// Send files to a PACS (C-STORE)
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     peer: PeerArgs,
 }
+
+/// The most bytes of uncompressed pixels of a file that has to be decoded.
+const LARGEST: usize = 1 << 30;
 
 /// Files up to this size are read whole; longer ones are streamed.
 const WHOLE: u64 = 4 * 1024 * 1024;
@@ -275,8 +278,8 @@ fn summary(sent: &[Sent]) -> Vec<Vec<String>> {
     counts.into_iter().map(row).collect()
 }
 
-/// Sends one file as it is, or, uncompressed, in the transfer syntax that the peer accepted; gives
-/// the id of the request.
+/// Sends one file as it is, or in a transfer syntax that the peer accepted; gives the id of the
+/// request.
 async fn begin(association: &mut Association, item: &Item) -> std::result::Result<u16, Error> {
     let class = item.meta.sop_class.as_str();
     let own = Uid::new(item.meta.transfer_syntax.uid());
@@ -288,10 +291,14 @@ async fn begin(association: &mut Association, item: &Item) -> std::result::Resul
             association.begin_store(request(item, &own, Data::Bytes(data))).await
         }
         Err(refused) => {
-            if !is_plain(&item.meta.transfer_syntax) {
+            let fits = |context: &&std::sync::Arc<pacslab_dimse::Context>| {
+                let to = TransferSyntax::from_uid(context.transfer_syntax.as_str());
+                context.abstract_syntax.as_str() == class
+                    && pacslab_codec::can_transcode(&item.meta.transfer_syntax, &to)
+            };
+            let Some(context) = association.contexts().iter().find(fits) else {
                 return Err(refused);
-            }
-            let Ok(context) = association.context_for(class, None) else { return Err(refused) };
+            };
             let accepted = TransferSyntax::from_uid(context.transfer_syntax.as_str());
             let bytes = tokio::fs::read(&item.path).await.map_err(Error::Source)?;
             let data = bytes.get(item.start as usize..).unwrap_or_default();
@@ -303,6 +310,14 @@ async fn begin(association: &mut Association, item: &Item) -> std::result::Resul
                         problem: problem.to_string(),
                     }
                 })?;
+            let from = &item.meta.transfer_syntax;
+            let set = pacslab_codec::transcode(set, from, &accepted, LARGEST).map_err(|problem| {
+                Error::DataSet {
+                    what: "the file",
+                    transfer_syntax: own.clone(),
+                    problem: problem.to_string(),
+                }
+            })?;
             let data = pacslab_dicom::encode(&set, &accepted);
             let accepted = Uid::new(accepted.uid());
             association.begin_store(request(item, &accepted, Data::Bytes(&data))).await

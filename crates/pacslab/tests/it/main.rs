@@ -34,6 +34,7 @@ mod peers_alone;
 mod remake;
 mod store;
 mod tls;
+mod transcode;
 mod troubleshooting;
 mod users;
 mod worklist;
