@@ -1,7 +1,7 @@
 //! The archive: packs and index under one roof.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
 use pacslab_model::{Clock, Emit, Event, Outcome, Query};
@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use crate::buffers::Buffers;
 use crate::change::{Change, Changed};
 use crate::events;
-use crate::ingest::{Committer, IngestError, Job, Origin, Receipt, Request, Writer};
+use crate::ingest::{Committer, IngestError, Job, Limits, Origin, Receipt, Request, Writer};
+use crate::quota::Quota;
 use crate::replay::replay;
 
 /// What an archive is made of.
@@ -34,6 +35,8 @@ pub struct Archive {
     /// How often studies have moved between patients.
     moves: AtomicU64,
     pub(crate) compacting: tokio::sync::Mutex<()>,
+    pub(crate) quota: Arc<RwLock<Quota>>,
+    pub(crate) room: Arc<Notify>,
     committer: Committer,
 }
 
@@ -96,8 +99,10 @@ impl Archive {
         blobs.sweep()?;
         let arrived = Arc::new(Notify::new());
         let (told, kept) = (arrived.clone(), &buffers);
+        let limits = Limits::default();
+        let Limits { quota, room } = limits.clone();
         let committer =
-            Committer::start(blobs.clone(), index.clone(), emit.clone(), kept, move || {
+            Committer::start(blobs.clone(), index.clone(), emit.clone(), kept, limits, move || {
                 told.notify_one();
             })
             .map_err(ArchiveError::Thread)?;
@@ -110,6 +115,8 @@ impl Archive {
             arrived,
             moves: AtomicU64::new(0),
             compacting: tokio::sync::Mutex::new(()),
+            quota,
+            room,
             committer,
         }))
     }

@@ -35,7 +35,8 @@ pub struct Finding {
 }
 
 const LISTED: usize = 1_000;
-const FROM_BACKUP: &str = "restore the pack from a backup, or send the study again after deleting it";
+const FROM_BACKUP: &str =
+    "restore the pack from a backup, or send the study again after deleting it";
 const REBUILD: &str = "`pacslab check --rebuild` makes the index again from the packs";
 
 /// Reads everything. `progress` is told how many bytes of objects were read so far.
@@ -147,10 +148,8 @@ fn object(
     }
     match index.known(std::slice::from_ref(&uid))?.pop().flatten() {
         Some(known) if known.location == at => {}
-        Some(known) => checked.find(
-            format!("instance {uid} is at {at}, the index says {}", known.location),
-            REBUILD,
-        ),
+        Some(known) => checked
+            .find(format!("instance {uid} is at {at}, the index says {}", known.location), REBUILD),
         None => checked.find(format!("instance {uid} at {at} is not in the index"), REBUILD),
     }
     Ok(())
@@ -182,10 +181,8 @@ fn unrecorded(
                     format!("instance {uid} at {at} has no record that can be read, but is whole"),
                     "retrieve it and send it again after the pack was restored or removed",
                 ),
-                Err(error) => checked.find(
-                    format!("instance {uid} is in the index only: {error}"),
-                    FROM_BACKUP,
-                ),
+                Err(error) => checked
+                    .find(format!("instance {uid} is in the index only: {error}"), FROM_BACKUP),
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod committer;
 mod note;
+mod room;
 mod writer;
 
 use pacslab_dicom::{ParseError, dict};
@@ -14,6 +15,7 @@ use pacslab_store::StoreError;
 
 pub(crate) use committer::{Committer, Job, Request};
 pub(crate) use note::{Note, index_entry};
+pub(crate) use room::Limits;
 pub use writer::Writer;
 
 use crate::header::{Header, HeaderError};

@@ -15,6 +15,7 @@ pub mod ingest;
 mod labels;
 pub mod outgoing;
 pub mod peers;
+mod quota;
 mod replay;
 pub mod send;
 
@@ -27,6 +28,7 @@ pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
 pub use outgoing::Outgoing;
 pub use peers::{Allow, BadPeer, Peer, Peers};
+pub use quota::Quota;
 pub use send::{Delivered, Delivery, Tally};
 
 /// What questions are answered with; doors need no edge to the store for it.

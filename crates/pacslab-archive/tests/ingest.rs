@@ -269,6 +269,18 @@ impl Index for Moody {
         self.index.is_protected(patient_id)
     }
 
+    fn last_arrival(&self) -> Result<u64, StoreError> {
+        self.index.last_arrival()
+    }
+
+    fn begin(&self, arrivals: &[u64]) -> Result<Vec<Level>, StoreError> {
+        self.index.begin(arrivals)
+    }
+
+    fn oldest_unprotected(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.index.oldest_unprotected(limit)
+    }
+
     fn held(&self) -> Result<BTreeMap<u32, u64>, StoreError> {
         self.index.held()
     }

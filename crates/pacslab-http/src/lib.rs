@@ -17,6 +17,7 @@ mod orthanc;
 mod patience;
 mod serve;
 mod silent;
+mod storage;
 mod stream;
 mod ui;
 pub mod users;
@@ -44,6 +45,7 @@ pub fn app(state: State) -> Router {
         .merge(events::routes())
         .merge(worklist::routes())
         .merge(metrics::routes())
+        .merge(storage::routes())
         .merge(orthanc::routes())
         .nest(&door.site.dicomweb_root, dicomweb::routes())
         .fallback(error::no_route)

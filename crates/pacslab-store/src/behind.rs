@@ -301,6 +301,18 @@ impl Index for IndexBehind {
         self.settled().is_protected(patient_id)
     }
 
+    fn oldest_unprotected(&self, limit: usize) -> Result<Vec<String>> {
+        self.settled().oldest_unprotected(limit)
+    }
+
+    fn last_arrival(&self) -> Result<u64> {
+        self.settled().last_arrival()
+    }
+
+    fn begin(&self, arrivals: &[u64]) -> Result<Vec<Level>> {
+        self.settled().begin(arrivals)
+    }
+
     fn held(&self) -> Result<BTreeMap<u32, u64>> {
         self.settled().held()
     }
@@ -427,6 +439,18 @@ mod tests {
 
         fn is_protected(&self, patient_id: &str) -> Result<bool> {
             self.0.is_protected(patient_id)
+        }
+
+        fn oldest_unprotected(&self, limit: usize) -> Result<Vec<String>> {
+            self.0.oldest_unprotected(limit)
+        }
+
+        fn last_arrival(&self) -> Result<u64> {
+            self.0.last_arrival()
+        }
+
+        fn begin(&self, arrivals: &[u64]) -> Result<Vec<Level>> {
+            self.0.begin(arrivals)
         }
 
         fn held(&self) -> Result<BTreeMap<u32, u64>> {

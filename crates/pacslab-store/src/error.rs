@@ -13,6 +13,10 @@ pub enum StoreError {
     #[error("no space left for {needed} bytes in {path}; free some space, nothing was stored")]
     Full { path: PathBuf, needed: u64 },
 
+    /// A limit of the configuration, told first because peers see some 60 characters.
+    #[error("{setting} is reached ({limit}): nothing was stored; delete something or raise it")]
+    Quota { setting: &'static str, limit: String },
+
     #[error("{path} is damaged at byte {offset}: {what}; restore it from a backup")]
     Damaged { path: PathBuf, offset: u64, what: String },
 
@@ -71,6 +75,6 @@ impl StoreError {
     }
 
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Quota { .. })
     }
 }

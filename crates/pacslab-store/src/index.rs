@@ -62,6 +62,12 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// Arrivals with a number greater than `cursor`, oldest first.
     fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>>;
 
+    /// The number of the newest arrival; 0: there is none.
+    fn last_arrival(&self) -> Result<u64>;
+
+    /// For each arrival by its number: the highest level of which it is the oldest that is there.
+    fn begin(&self, arrivals: &[u64]) -> Result<Vec<Level>>;
+
     /// Takes instances out (a deletion); what is empty then goes as well. Notes `upto`.
     fn remove(&self, sop_instances: &[Uid], upto: Position) -> Result<Vec<Stored>>;
 
@@ -95,6 +101,9 @@ pub trait Index: Send + Sync + fmt::Debug {
     fn protect(&self, patient_id: &str, on: bool, upto: Position) -> Result<bool>;
 
     fn is_protected(&self, patient_id: &str) -> Result<bool>;
+
+    /// The patients that nothing came of for the longest time, without those that are protected.
+    fn oldest_unprotected(&self, limit: usize) -> Result<Vec<String>>;
 
     /// Bytes of the instances in each pack; packs without any are left out.
     fn held(&self) -> Result<BTreeMap<u32, u64>>;

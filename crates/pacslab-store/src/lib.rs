@@ -10,6 +10,7 @@
 //! All calls block; callers on an async runtime make them on its blocking threads. SQL occurs in
 //! no other crate, and no time is read here: moments are parameters.
 
+pub mod backup;
 mod behind;
 pub mod blobs;
 pub mod data_dir;

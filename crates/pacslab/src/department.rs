@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pacslab_archive::{Archive, Caller, Parts, Peer, Peers};
+use pacslab_archive::{Archive, Caller, Parts, Peer, Peers, Quota};
 use pacslab_dimse::{Requestor, ServerConfig, ServerLimits, Timeouts};
 use pacslab_hl7::order::Options;
 use pacslab_http::Auth;
@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
 use crate::cmd::Context;
-use crate::config::{Attributes, Config, Loaded, Origin, Password, StorageKind};
+use crate::config::{Attributes, Config, Loaded, Origin, Password, StorageKind, WhenFull};
 use crate::exit::{Exit, Failure, Result};
 use crate::listen::Door;
 use crate::logging::Logged;
@@ -175,6 +175,16 @@ impl Department {
             pacslab_http::serve_behind(http_gate, http, app, listening, closed_http).await;
         });
 
+        if config.storage.compact_below > 0 {
+            let (archive, closed) = (archive.clone(), until_closed());
+            let (below, every) = (config.storage.compact_below, config.storage.compact_every);
+            doors.spawn(async move {
+                tokio::select! {
+                    () = compact(archive, below, every) => {}
+                    () = closed => {}
+                }
+            });
+        }
         let closed_arrivals = until_closed();
         doors.spawn(async move {
             tokio::select! {
@@ -273,6 +283,7 @@ impl Rooms {
         let archive =
             Archive::open(Parts { blobs, index, clock: clock.clone(), emit: sink.clone() })
                 .map_err(|error| Failure::failed(error.to_string()))?;
+        archive.set_quota(quota(config));
         let settings =
             WorklistSettings { poll: config.worklist.poll, ..WorklistSettings::default() };
         let worklist = Worklist::open(&config.worklist.dir, settings, clock.clone(), sink.clone())
@@ -286,6 +297,18 @@ impl Rooms {
         let data = absolute(&config.storage.dir);
         let ris = Arc::new(ris);
         Ok(Self { folder, data, archive, peers, worklist, ris, events, sink, clock })
+    }
+}
+
+/// How much is kept.
+fn quota(config: &Config) -> Quota {
+    let (storage, folder) = (&config.storage, config.storage.dir.clone());
+    Quota {
+        bytes: storage.quota.0,
+        patients: storage.max_patients,
+        keep_free: storage.keep_free.0,
+        free: Some(Arc::new(move || crate::cmd::doctor::disk::free(&folder))),
+        delete_oldest: storage.when_full == WhenFull::DeleteOldest,
     }
 }
 
@@ -419,6 +442,23 @@ fn policy(config: &Config) -> Policy {
 /// Orders that name no station go to the scanner of the lab.
 pub(crate) fn hl7_options(config: &Config) -> Options {
     Options { default_station: Some(config.modality.aet.clone()), ..Options::default() }
+}
+
+/// More is deleted when something is: once for all of it.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Gives back the room of deleted objects now and then.
+async fn compact(archive: Arc<Archive>, below: u8, every: Duration) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            // patients were deleted to make room, which is to be there
+            () = archive.room_wanted() => tokio::time::sleep(SETTLING).await,
+        }
+        if let Err(error) = archive.compact(below).await {
+            tracing::error!(%error, "packs cannot be compacted; `pacslab check` says more");
+        }
+    }
 }
 
 /// How long after a failure the arrivals are looked at again.

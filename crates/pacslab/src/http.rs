@@ -88,6 +88,12 @@ impl Server {
         Self { files, ..self }
     }
 
+    /// For requests that take long.
+    pub(crate) fn patiently(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

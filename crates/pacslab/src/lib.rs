@@ -22,6 +22,7 @@ mod inbox;
 mod listen;
 mod logging;
 mod mllp;
+mod offline;
 mod order_args;
 mod outbox;
 mod output;

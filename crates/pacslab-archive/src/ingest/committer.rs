@@ -12,6 +12,7 @@ use pacslab_store::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::note::{Note, index_entry};
+use super::room::Limits;
 use super::{IngestError, Origin, Receipt, Received};
 use crate::archive::ArchiveError;
 use crate::buffers::Buffers;
@@ -82,6 +83,7 @@ impl Committer {
         index: Arc<dyn Index>,
         emit: Arc<dyn Emit>,
         buffers: &Arc<Buffers>,
+        limits: Limits,
         arrived: impl Fn() + Send + 'static,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(BATCH);
@@ -90,6 +92,7 @@ impl Committer {
             index,
             emit,
             buffers: Arc::downgrade(buffers),
+            limits,
             arrived: Box::new(arrived),
             behind: None,
         };
@@ -151,6 +154,7 @@ struct Work {
     index: Arc<dyn Index>,
     emit: Arc<dyn Emit>,
     buffers: Weak<Buffers>,
+    limits: Limits,
     arrived: Box<dyn Fn() + Send>,
     behind: Option<Behind>,
 }
@@ -179,11 +183,15 @@ impl Work {
             }
             let (small, large): (Vec<Waiting>, Vec<Waiting>) =
                 batch.drain(..).partition(|(job, _)| matches!(job.body, Body::Memory { .. }));
-            if !small.is_empty() {
-                self.guarded(|work| work.commit(small));
+            let tight = small.len() > 1
+                && self.limits.are_tight(&*self.blobs, &*self.index, small.iter().map(|(j, _)| j));
+            // near a limit each is asked for by itself: some may fit where all do not
+            let (together, alone) = if tight { (Vec::new(), small) } else { (small, Vec::new()) };
+            if !together.is_empty() {
+                self.guarded(|work| work.commit(together));
             }
             // a segment was synced by its own thread; what is left is one small record each
-            for one in large {
+            for one in alone.into_iter().chain(large) {
                 self.guarded(|work| work.commit(vec![one]));
             }
             if let Some(task) = change {
@@ -283,6 +291,10 @@ impl Work {
                     None
                 }
             });
+        }
+        if let Some(first) = fresh.first() {
+            let (at, fresh) = (jobs[*first].note.received_at, fresh.iter().map(|at| &jobs[*at]));
+            self.limits.make_room(&*self.blobs, &*self.index, &*self.emit, fresh, at)?;
         }
         let appended = self.append(jobs, &fresh)?;
         if let Some(appended) = appended {

@@ -1,5 +1,7 @@
 //! An archive with packs in a folder of its own, small objects for it, and histories of them.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use std::fmt::Write;
 use std::sync::Arc;
 

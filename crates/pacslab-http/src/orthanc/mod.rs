@@ -3,6 +3,7 @@
 
 mod archive;
 mod change;
+mod changes;
 mod create;
 mod create_dicom;
 mod find;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/health", get(system::health))
         .route("/system", get(system::system))
         .route("/statistics", get(system::statistics))
+        .route("/changes", get(changes::changes))
         .route("/instances", post(create::create))
         .route("/instances/{id}/file", get(instance::file))
         .route("/instances/{id}/header", get(tags::header))

@@ -16,6 +16,7 @@ pub(crate) async fn health(State(door): At) -> Result<&'static str> {
 /// The version is Orthanc's, whose routes these are: its clients compare it. Ours is beside it.
 pub(crate) async fn system(State(door): At) -> Result {
     let site = &door.site;
+    let quota = door.archive.quota();
     Ok(styled(&json!({
         "ApiVersion": 27,
         "Capabilities": {
@@ -33,9 +34,9 @@ pub(crate) async fn system(State(door): At) -> Result {
         "HttpPort": site.http_port,
         "IngestTranscoding": "",
         "IsHttpServerSecure": false,
-        "MaximumPatientCount": 0,
-        "MaximumStorageMode": "Reject",
-        "MaximumStorageSize": 0,
+        "MaximumPatientCount": quota.patients,
+        "MaximumStorageMode": if quota.delete_oldest { "Recycle" } else { "Reject" },
+        "MaximumStorageSize": quota.bytes >> 20,
         "Name": site.name,
         "OverwriteInstances": false,
         "PacsLabVersion": site.version,

@@ -22,6 +22,25 @@ pub use record::MAX_NOTE;
 
 use crate::error::{Result, StoreError};
 
+/// What a pack file is, for who copies it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PackKind {
+    /// Records are appended to it, or were.
+    Log,
+    /// Complete since it has its name, or no pack.
+    Other,
+}
+
+pub(crate) fn pack_kind(path: &std::path::Path) -> PackKind {
+    use std::io::Read;
+    let mut head = [0; record::PACK_HEADER];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    match read.ok().and_then(|()| record::PackHeader::decode(&head).ok().flatten()) {
+        Some(record::PackHeader::Log { .. }) => PackKind::Log,
+        _ => PackKind::Other,
+    }
+}
+
 pub trait Blobs: Send + Sync + fmt::Debug {
     /// Stores the batch with one sync. Durable when `Ok`; nothing of it is kept otherwise.
     fn append(&self, batch: &[Record<'_>]) -> Result<Appended>;

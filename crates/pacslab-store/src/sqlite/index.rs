@@ -258,6 +258,17 @@ impl Index for SqliteIndex {
         self.db.read(|c| scope::arrivals(c, cursor, limit))
     }
 
+    fn last_arrival(&self) -> Result<u64> {
+        self.db.read(|c| {
+            c.prepare_cached("SELECT coalesce(max(id), 0) FROM instances")?
+                .query_row([], |row| unsigned(row, 0))
+        })
+    }
+
+    fn begin(&self, arrivals: &[u64]) -> Result<Vec<Level>> {
+        self.db.read(|c| arrivals.iter().map(|number| labels::begins(c, *number)).collect())
+    }
+
     fn remove(&self, sop_instances: &[Uid], upto: Position) -> Result<Vec<Stored>> {
         let mut cache = lock(&self.cache);
         cache.clear();
@@ -317,6 +328,10 @@ impl Index for SqliteIndex {
 
     fn is_protected(&self, patient_id: &str) -> Result<bool> {
         self.db.read(|c| labels::is_protected(c, patient_id))
+    }
+
+    fn oldest_unprotected(&self, limit: usize) -> Result<Vec<String>> {
+        self.db.read(|c| labels::oldest_unprotected(c, limit))
     }
 
     fn held(&self) -> Result<BTreeMap<u32, u64>> {

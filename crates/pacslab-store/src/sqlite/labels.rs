@@ -3,6 +3,7 @@
 use pacslab_model::Level;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::index::signed;
 use super::{Sql, scope};
 
 pub(super) const TABLES: &str = "
@@ -72,6 +73,15 @@ pub(super) fn is_protected(c: &Connection, patient_id: &str) -> Sql<bool> {
         .map(|found| found.is_some())
 }
 
+pub(super) fn oldest_unprotected(c: &Connection, limit: usize) -> Sql<Vec<String>> {
+    c.prepare_cached(
+        "SELECT patient_id FROM patients WHERE patient_id NOT IN (SELECT patient_id FROM protected)
+         ORDER BY received_at, id LIMIT ?1",
+    )?
+    .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
+    .collect()
+}
+
 /// Takes off what is stuck to resources that are gone.
 pub(super) fn peel<'a>(
     c: &Connection,
@@ -90,6 +100,34 @@ pub(super) fn peel<'a>(
         }
     }
     Ok(())
+}
+
+/// The highest level of which an instance is the oldest one.
+pub(super) fn begins(c: &Connection, number: u64) -> Sql<Level> {
+    let above = c
+        .prepare_cached(
+            "SELECT se.id, st.id, st.patient FROM instances i CROSS JOIN series se ON se.id = i.series
+             CROSS JOIN studies st ON st.id = se.study WHERE i.id = ?1",
+        )?
+        .query_row([signed(number)], |row| {
+            Ok([row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?])
+        })
+        .optional()?;
+    let Some([series, study, patient]) = above else { return Ok(Level::Instance) };
+    let older = |sql: &str, of: i64| {
+        c.prepare_cached(sql)?.query_row(params![of, signed(number)], |_| Ok(())).optional()
+    };
+    if older("SELECT 1 FROM instances WHERE series = ?1 AND id < ?2 LIMIT 1", series)?.is_some() {
+        return Ok(Level::Instance);
+    }
+    let within = "SELECT 1 FROM series se CROSS JOIN instances i ON i.series = se.id
+        WHERE se.study = ?1 AND i.id < ?2 LIMIT 1";
+    if older(within, study)?.is_some() {
+        return Ok(Level::Series);
+    }
+    let within = "SELECT 1 FROM studies st CROSS JOIN series se ON se.study = st.id
+        CROSS JOIN instances i ON i.series = se.id WHERE st.patient = ?1 AND i.id < ?2 LIMIT 1";
+    Ok(if older(within, patient)?.is_some() { Level::Study } else { Level::Patient })
 }
 
 fn exists(c: &Connection, level: Level, resource: &str) -> Sql<bool> {

@@ -180,6 +180,30 @@ impl Database {
     }
 }
 
+/// A consistent copy of a database that somebody may be writing to.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let failed = |source| StoreError::database(from, source);
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StoreError::io("remove", &part, 0, error));
+        }
+        _ => {}
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let source = Connection::open_with_flags(from, flags).map_err(failed)?;
+    source.busy_timeout(std::time::Duration::from_secs(30)).map_err(failed)?;
+    source.execute("VACUUM INTO ?1", [part.to_string_lossy()]).map_err(failed)?;
+    drop(source);
+    let copy = || -> std::io::Result<()> {
+        std::fs::OpenOptions::new().write(true).open(&part)?.sync_all()?;
+        crate::disk::patiently(|| std::fs::rename(&part, to))
+    };
+    copy().map_err(|e| StoreError::io("copy", from, 0, e))
+}
+
 fn prepared(writer: Connection) -> Mutex<Connection> {
     writer.set_prepared_statement_cache_capacity(64);
     Mutex::new(writer)

@@ -14,6 +14,28 @@ pub(super) fn labels(make: &dyn Fn() -> Arc<dyn Index>) {
     labels_stick_and_end_with_their_resource(&*make());
     patients_are_protected_until_they_are_gone(&*make());
     objects_lie_where_they_were_moved(&*make());
+    arrivals_begin_what_they_are_the_oldest_of(&*make());
+}
+
+fn arrivals_begin_what_they_are_the_oldest_of(index: &dyn Index) {
+    assert_eq!(index.last_arrival().must("last"), 0);
+    let all = [
+        instance(0, 1, 1),
+        instance(0, 1, 2),
+        instance(0, 2, 1),
+        instance(1, 1, 1),
+        instance(2, 1, 1),
+    ];
+    index.ingest(&all, at(5)).must("ingest");
+    let numbers: Vec<u64> =
+        index.arrivals_after(0, 9).must("arrivals").iter().map(|a| a.number).collect();
+    use Level::{Instance, Patient, Series, Study};
+    let begin = index.begin(&numbers).must("begin");
+    assert_eq!(begin, [Patient, Instance, Series, Study, Patient]);
+    index.remove(&[all[0].sop_instance.clone()], at(6)).must("remove");
+    let begin = index.begin(&numbers[1..3]).must("begin");
+    assert_eq!(begin, [Patient, Series], "the next one is the oldest");
+    assert_eq!(index.last_arrival().must("last"), numbers[4]);
 }
 
 fn objects_lie_where_they_were_moved(index: &dyn Index) {
@@ -71,6 +93,13 @@ fn patients_are_protected_until_they_are_gone(index: &dyn Index) {
     assert!(index.protect("P0", false, at(4)).must("protect"));
     assert!(!index.is_protected("P0").must("protected"));
     assert!(index.protect("P0", true, at(5)).must("protect"));
+    // P1 came earlier, P2 between
+    let (mut first, mut second) = (instance(2, 1, 1), instance(4, 1, 1));
+    first.received_at.micros = -5;
+    second.received_at.micros = 0;
+    index.ingest(&[first, second], at(5)).must("ingest");
+    assert_eq!(index.oldest_unprotected(9).must("oldest"), ["P1", "P2"]);
+    assert_eq!(index.oldest_unprotected(1).must("oldest"), ["P1"]);
     let to = [(tags::PATIENT_ID, "P1".to_owned())];
     assert!(index.relabel(&Uid::new("1.2.0"), &to, at(6)).must("relabel"));
     assert!(!index.is_protected("P0").must("protected"), "it went with its last study");

@@ -27,7 +27,8 @@ use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{
-    Attributes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind,
+    Attributes, Bytes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind,
+    WhenFull,
     read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
@@ -117,6 +118,18 @@ declare::config! {
         dir: PathBuf = "data",
         /// `pack`: on disk; `memory`: gone at the end.
         kind: StorageKind = "pack",
+        /// Packs of which less than so many percent are needed are written anew; 0: never by itself.
+        compact_below: u8 = "50",
+        /// How often that is looked at.
+        compact_every: Duration = "1h",
+        /// How much all objects may take, e.g. `500 MiB` or `20 GiB`; 0: as much as there is.
+        quota: Bytes = "0",
+        /// How many patients are kept; 0: all.
+        max_patients: u64 = "0",
+        /// How much of the disk stays free; 0: nothing is left. Not looked at on Windows.
+        keep_free: Bytes = "0",
+        /// At one of these limits: `refuse` what comes (C-STORE 0xA700, HTTP 507), or `delete-oldest`: patients that nothing came of for the longest time go, unless they are protected.
+        when_full: WhenFull = "refuse",
     }
     /// What is searched.
     index: Searching {

@@ -64,7 +64,7 @@ macro_rules! numbers {
         }
     )* };
 }
-numbers!(u16, u32, usize);
+numbers!(u8, u16, u32, u64, usize);
 
 impl Setting for Duration {
     const KIND: &'static str = "duration";
@@ -203,6 +203,48 @@ impl Setting for Secret {
     const SECRET: bool = true;
     fn read(text: &str) -> Result<Self, String> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// An amount of storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl Setting for Bytes {
+    const KIND: &'static str = "size";
+    fn read(text: &str) -> Result<Self, String> {
+        let digits = text.trim().trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+        let shift = match text.trim()[digits.len()..].trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            "t" | "tb" | "tib" => 40,
+            _ => 64,
+        };
+        let number = digits.parse::<u64>().ok().filter(|_| shift < 64);
+        number
+            .and_then(|number| number.checked_mul(1 << shift))
+            .map(Self)
+            .ok_or_else(|| "a size such as 500 MiB or 20 GiB is expected".into())
+    }
+}
+
+/// What happens when a limit of the storage is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WhenFull {
+    Refuse,
+    DeleteOldest,
+}
+
+impl Setting for WhenFull {
+    const KIND: &'static str = "refuse or delete-oldest";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "delete-oldest" => Ok(Self::DeleteOldest),
+            _ => Err("refuse or delete-oldest is expected".into()),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Lab, files, fixtures, http, needs, orthanc::Orthanc, study};
+use crate::support::lab::cli as run;
+use crate::support::{Lab, cli, files, fixture, fixtures, http, needs, orthanc::Orthanc, study};
 
 fn ask(port: u16, method: &str, path: &str, body: &str) -> http::Response {
     let headers = [("Content-Type", "application/json")];
@@ -190,4 +191,184 @@ fn members(folder: &std::path::Path, zip: &[u8]) -> Vec<String> {
     let listed = listed.unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Killed while it compacts over and over: what was not deleted is there, and the folder is whole.
+#[test]
+fn compaction_survives_sigkill() {
+    let mut lab = Lab::start();
+    for round in 0..4 {
+        lab.store_fixtures();
+        let all = ids(lab.http, "/instances");
+        ask(lab.http, "DELETE", &format!("/instances/{}", all[round]), "").ok();
+        let port = lab.http;
+        let compacting = std::thread::spawn(move || {
+            // the last answer does not come
+            let _ = std::panic::catch_unwind(|| {
+                for _ in 0..50 {
+                    ask(port, "POST", "/pacslab/compact?below=100", "");
+                }
+            });
+        });
+        lab = lab.kill_and_restart();
+        compacting.join().unwrap();
+        let left = ids(lab.http, "/instances");
+        assert_eq!(left.len(), all.len() - 1);
+        for id in left {
+            lab.get(&format!("/instances/{id}/file")).ok();
+        }
+    }
+    let told = lab.run(&["compact", "--below", "100", "--json"]);
+    assert_eq!(told.code(), Some(0), "{told}");
+    let data = lab.data.display().to_string();
+    let in_use = run(&["check", "--data", &data]);
+    assert_eq!(in_use.code(), Some(1), "{in_use}");
+    let folder = lab.stop();
+    let whole = run(&["check", "--data", &data, "--json"]);
+    assert_eq!(whole.code(), Some(0), "{whole}");
+    let rebuilt = run(&["check", "--data", &data, "--rebuild"]).success();
+    assert!(rebuilt.stdout.contains("objects"), "{rebuilt}");
+    let compacted = run(&["compact", "--data", &data]).success();
+    assert!(!compacted.stdout.is_empty(), "{compacted}");
+    drop(folder);
+}
+
+#[test]
+fn a_damaged_object_is_named() {
+    let lab = Lab::start();
+    lab.store_fixtures();
+    let data = lab.data.clone();
+    let _folder = lab.stop();
+    let pack = data.join("packs/000001.pack");
+    let mut bytes = std::fs::read(&pack).unwrap();
+    // the last byte of the last object
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let begin = bytes[..end].windows(4).rposition(|word| word == b"PLR1").unwrap();
+    bytes[begin - 3] ^= 4;
+    std::fs::write(&pack, bytes).unwrap();
+    let told = run(&["check", "--data", &data.display().to_string()]);
+    assert_eq!(told.code(), Some(1), "{told}");
+    assert!(told.said().contains("damaged") || told.said().contains("CRC"), "{told}");
+}
+
+/// The peer sees the status and the name of the setting, an HTTP client 507 and the sentence.
+#[test]
+fn a_quota_is_told_at_both_doors() {
+    needs!("storescu");
+    let lab = Lab::setup().config("[storage]\nquota = \"20 KiB\"\n").start();
+    let ct = fixture("ct.dcm");
+    http::post(lab.http, "/instances", "application/dicom", &std::fs::read(&ct).unwrap()).ok();
+    let mr = std::fs::read(fixture("mr.dcm")).unwrap();
+    let full = http::post(lab.http, "/instances", "application/dicom", &mr);
+    assert_eq!(full.status, 507, "{}", full.text());
+    assert!(full.text().contains("storage.quota"), "{}", full.text());
+    let sent = cli::send("PACSLAB", lab.dicom, &[&fixture("mr.dcm")]);
+    assert!(sent.said().contains("A700") && sent.said().contains("storage.quota"), "{sent}");
+    assert_eq!(ids(lab.http, "/instances").len(), 1);
+}
+
+/// Orthanc's settings, and what Orthanc does with them: of two patients the older one goes.
+#[test]
+fn orthancs_limits_mean_the_same_here() {
+    needs!("Orthanc");
+    let limit = json!({"MaximumPatientCount": 1});
+    let folder = tempfile::tempdir().unwrap();
+    let lab = Lab::setup().orthanc(&limit).start();
+    let orthanc = Orthanc::with(folder.path(), &[], limit);
+    let bytes = std::fs::read(fixture("ct.dcm")).unwrap();
+    let (mut meta, mut set) = pacslab_dicom::file::read(&bytes).unwrap();
+    for (tag, vr, value) in [
+        (pacslab_model::tags::PATIENT_ID, pacslab_model::Vr::LO, "SECOND"),
+        (pacslab_model::tags::STUDY_INSTANCE_UID, pacslab_model::Vr::UI, "1.2.7"),
+        (pacslab_model::tags::SERIES_INSTANCE_UID, pacslab_model::Vr::UI, "1.2.7.1"),
+        (pacslab_model::tags::SOP_INSTANCE_UID, pacslab_model::Vr::UI, "1.2.7.1.1"),
+    ] {
+        set.put_str(tag, vr, value);
+    }
+    meta.sop_instance = "1.2.7.1.1".into();
+    let second = pacslab_dicom::file::write(&meta, &set);
+    for port in [lab.http, orthanc.http] {
+        http::post(port, "/instances", "application/dicom", &bytes).ok();
+        http::post(port, "/instances", "application/dicom", &second).ok();
+    }
+    assert_eq!(ids(lab.http, "/instances"), ids(orthanc.http, "/instances"));
+    assert_eq!(ids(lab.http, "/instances").len(), 1);
+    // and none goes that is protected
+    let patient = ids(lab.http, "/patients").remove(0);
+    let mut answers = Vec::new();
+    for port in [lab.http, orthanc.http] {
+        ask(port, "PUT", &format!("/patients/{patient}/protected"), "1").ok();
+        answers.push(http::post(port, "/instances", "application/dicom", &bytes).status);
+    }
+    assert_eq!(answers[0], 507);
+    assert!(answers[1] >= 400, "Orthanc refuses as well: {}", answers[1]);
+    assert_eq!(ids(lab.http, "/instances"), ids(orthanc.http, "/instances"));
+}
+
+/// What has arrived, in order; what is deleted leaves the list. Our numbers have gaps.
+#[test]
+fn changes_are_listed_as_orthanc_does() {
+    needs!("Orthanc");
+    let (lab, orthanc, _folder) = two();
+    let list = |port: u16, path: &str| -> (Vec<[String; 4]>, bool, Vec<u64>) {
+        let all = http::get(port, path).ok().json();
+        let text = |change: &Value, key: &str| change[key].as_str().unwrap().to_owned();
+        let changes = all["Changes"].as_array().unwrap();
+        let rows = changes.iter().filter(|c| !text(c, "ChangeType").starts_with("Stable"));
+        let rows = rows.map(|c| ["ChangeType", "ID", "Path", "ResourceType"].map(|k| text(c, k)));
+        let numbers: Vec<u64> = changes.iter().map(|c| c["Seq"].as_u64().unwrap()).collect();
+        assert_eq!(all["Last"].as_u64(), numbers.last().copied().or(all["Last"].as_u64()));
+        (rows.collect(), all["Done"].as_bool().unwrap(), numbers)
+    };
+    let (ours, done, numbers) = list(lab.http, "/changes");
+    let (theirs, also, _) = list(orthanc.http, "/changes");
+    assert_eq!((&ours, done), (&theirs, also));
+    assert!(numbers.is_sorted());
+    // page by page it is the same list
+    let (mut since, mut paged) = (0, Vec::new());
+    loop {
+        let (rows, done, numbers) = list(lab.http, &format!("/changes?since={since}&limit=3"));
+        assert!(rows.len() <= 3);
+        paged.extend(rows);
+        since = numbers.last().copied().unwrap_or(since);
+        if done {
+            break;
+        }
+    }
+    assert_eq!(paged, ours);
+    assert_eq!(list(lab.http, "/changes?last").0, list(orthanc.http, "/changes?last").0);
+    assert!(list(lab.http, &format!("/changes?since={since}")).0.is_empty());
+    let last = ours.iter().rfind(|change| change[0] == "NewInstance").unwrap()[1].clone();
+    for port in [lab.http, orthanc.http] {
+        ask(port, "DELETE", &format!("/instances/{last}"), "").ok();
+    }
+    let (ours, theirs) = (list(lab.http, "/changes").0, list(orthanc.http, "/changes").0);
+    assert_eq!(ours, theirs);
+}
+
+/// Taken while it serves; images and orders are there afterwards, elsewhere.
+#[test]
+fn a_backup_comes_back_as_a_department() {
+    let lab = Lab::start();
+    lab.store_fixtures();
+    lab.place("ACC77", "P77", "PYMOD1");
+    let data = lab.data.display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let first = run(&["backup", &at("saved"), "--data", &data, "--json"]).success().json();
+    assert!(first["new"].as_u64() >= Some(1), "{first}");
+    let study = ids(lab.http, "/studies").remove(0);
+    ask(lab.http, "PUT", &format!("/studies/{study}/labels/kept"), "").ok();
+    let second = run(&["backup", &at("saved"), "--data", &data, "--json"]).success().json();
+    assert_eq!(second["new"], 1, "{second}");
+    let all = ids(lab.http, "/instances");
+    let refused = run(&["restore", &at("saved"), "--data", &data]);
+    assert_eq!(refused.code(), Some(1), "{refused}");
+    run(&["restore", &at("saved"), "--data", &at("restored")]).success();
+    run(&["check", "--data", &at("restored")]).success();
+    drop(lab);
+    let lab = Lab::setup().data(&folder.path().join("restored")).start();
+    assert_eq!(ids(lab.http, "/instances"), all);
+    assert_eq!(lab.get(&format!("/studies/{study}/labels")).ok().json(), json!(["kept"]));
+    assert!(lab.get("/pacslab/worklist").ok().text().contains("ACC77"));
 }

@@ -190,6 +190,25 @@ impl Layer {
                     put("tls.client_certificates", "required".to_owned());
                 }
             }
+            // `MaximumStorageMode` lies between these two in the alphabet: it goes first of all
+            How::MaximumPatients | How::MaximumSize => {
+                let limit = number(value).ok_or_else(|| wrong("a whole number"))?;
+                match known.how {
+                    How::MaximumPatients => put("storage.max_patients", limit.to_string()),
+                    _ => put("storage.quota", format!("{limit} MiB")),
+                }
+                if limit > 0 {
+                    let text = "delete-oldest".to_owned();
+                    let key = "storage.when_full".to_owned();
+                    self.entries.insert(0, Entry { key, text, origin });
+                }
+            }
+            How::WhenFull => {
+                let mode = value.as_str().filter(|mode| matches!(*mode, "Recycle" | "Reject"));
+                let recycles = mode.ok_or_else(|| wrong("Recycle or Reject"))? == "Recycle";
+                let word = if recycles { "delete-oldest" } else { "refuse" };
+                put("storage.when_full", word.to_owned());
+            }
             How::ClientCertificates => {
                 let required = switch(value).ok_or_else(|| wrong("true or false"))?;
                 let word = if required { "required" } else { "none" };

@@ -20,6 +20,10 @@ pub(crate) enum How {
     /// DICOM TLS; Orthanc then wants certificates of those who call unless it is told otherwise.
     DicomTls,
     ClientCertificates,
+    /// Orthanc deletes the oldest patients unless `MaximumStorageMode` says otherwise.
+    MaximumPatients,
+    MaximumSize,
+    WhenFull,
     Users,
     Modalities,
     /// An object with names of its own.
@@ -46,6 +50,15 @@ impl Name {
             How::Users => {
                 "`http.users`, as `plain:PASSWORD`; the first is `http.user` and `http.password`, too"
                     .into()
+            }
+            How::MaximumPatients => {
+                "`storage.max_patients`, and `storage.when_full`: `delete-oldest`".into()
+            }
+            How::MaximumSize => {
+                "`storage.quota`, in MiB, and `storage.when_full`: `delete-oldest`".into()
+            }
+            How::WhenFull => {
+                "`storage.when_full`: `delete-oldest` for Recycle, `refuse` for Reject".into()
             }
             How::Modalities => "`[peers]`, with all switches".into(),
             How::Section(_) | How::Unused => return None,
@@ -107,6 +120,9 @@ pub(crate) const NAMES: &[Name] = names! {
     "DicomTlsRemoteCertificateRequired" => How::ClientCertificates,
     "DicomScpTimeout" => How::Seconds("dicom.idle_timeout"),
     "MaximumPduLength" => How::Text("dicom.max_pdu"),
+    "MaximumPatientCount" => How::MaximumPatients,
+    "MaximumStorageMode" => How::WhenFull,
+    "MaximumStorageSize" => How::MaximumSize,
     "HttpPort" => How::Port("http.port"),
     "RemoteAccessAllowed" => How::RemoteAccess,
     "AuthenticationEnabled" => How::Switch("http.auth"),
@@ -132,8 +148,8 @@ pub(crate) const NAMES: &[Name] = names! {
     "JpegTransferSyntaxAccepted" "JpipTransferSyntaxAccepted" "KeepAlive" "KeepAliveTimeout"
     "LimitFindInstances" "LimitFindResults" "LimitJobs" "LoadPrivateDictionary" "Locale"
     "LogExportedResources" "LuaHeartBeatPeriod" "LuaScripts" "MallocArenaMax"
-    "MaximumConcurrentDcmtkTranscoder" "MaximumPatientCount" "MaximumStorageCacheSize"
-    "MaximumStorageMode" "MaximumStorageSize" "MediaArchiveSize" "MetricsEnabled"
+    "MaximumConcurrentDcmtkTranscoder" "MaximumStorageCacheSize"
+    "MediaArchiveSize" "MetricsEnabled"
     "Mpeg2TransferSyntaxAccepted" "Mpeg4TransferSyntaxAccepted" "OrthancExplorerEnabled"
     "OrthancPeers" "OrthancPeersInDatabase" "OverwriteInstances" "Pkcs11" "Plugins"
     "QueryRetrieveSize" "ReadOnly" "RejectedSopClasses" "RestApiWriteToFileSystemEnabled"

@@ -57,7 +57,6 @@ impl Setup {
     }
 
     /// A data folder somewhere else than in the test's own folder.
-    #[cfg(target_os = "linux")]
     pub(crate) fn data(mut self, folder: &std::path::Path) -> Self {
         self.data = Some(folder.to_path_buf());
         self
@@ -129,6 +128,12 @@ impl Lab {
             let _ = std::fs::remove_file(self.data.join(format!("{database}{end}")));
         }
         Self::launch(self.folder, self.setup)
+    }
+
+    /// Kills it; its folders are there as long as what comes back.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.process.kill();
+        self.folder
     }
 
     /// Runs a command that talks to the HTTP door of this lab.
