@@ -67,9 +67,10 @@ impl Charset {
         self.first.decode(bytes)
     }
 
-    /// Encodes a value, or `None` if the set lacks a character of it (then use UTF-8).
-    pub fn encode(&self, text: &str) -> Option<Vec<u8>> {
-        if text.is_ascii() {
+    /// Encodes a value, or `None` if the set lacks a character of it (then use UTF-8). A value whose
+    /// VR knows no sets (a UID beyond ASCII, say) is wrong in any of them and read back from UTF-8.
+    pub fn encode(&self, vr: Vr, text: &str) -> Option<Vec<u8>> {
+        if text.is_ascii() || !vr.uses_charset() {
             return Some(text.as_bytes().to_vec());
         }
         match self.first {
@@ -311,9 +312,11 @@ mod tests {
 
     #[test]
     fn encoding_tells_when_it_cannot() {
-        assert_eq!(Charset::parse("ISO_IR 100").encode("Jérôme").unwrap(), b"J\xe9r\xf4me");
-        assert_eq!(Charset::parse("ISO_IR 100").encode("山田"), None);
-        assert_eq!(Charset::DEFAULT.encode("Jérôme"), None);
-        assert_eq!(Charset::UTF8.encode("山田").unwrap(), "山田".as_bytes());
+        assert_eq!(Charset::parse("ISO_IR 100").encode(Vr::PN, "Jérôme").unwrap(), b"J\xe9r\xf4me");
+        assert_eq!(Charset::parse("ISO_IR 100").encode(Vr::PN, "山田"), None);
+        assert_eq!(Charset::DEFAULT.encode(Vr::PN, "Jérôme"), None);
+        // a UID beyond ASCII once turned the whole data set into UTF-8, and that back again
+        assert_eq!(Charset::parse("ISO_IR 101").encode(Vr::UI, "1.2®").unwrap(), "1.2®".as_bytes());
+        assert_eq!(Charset::UTF8.encode(Vr::PN, "山田").unwrap(), "山田".as_bytes());
     }
 }

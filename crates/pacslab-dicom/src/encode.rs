@@ -51,7 +51,7 @@ fn declare_utf8(dataset: &mut Dataset) {
 
 fn encodable(dataset: &Dataset, charset: &Charset) -> bool {
     dataset.iter().all(|element| match &element.value {
-        Value::Text(text) => text.is_ascii() || charset.encode(text).is_some(),
+        Value::Text(text) => text.is_ascii() || charset.encode(element.vr, text).is_some(),
         Value::Items(items) => {
             items.iter().all(|item| match item.text(tags::SPECIFIC_CHARACTER_SET) {
                 Some(own) => encodable(item, &Charset::parse(own)),
@@ -87,7 +87,7 @@ fn write_element(out: &mut Vec<u8>, element: &Element, encoding: Encoding, chars
     }
     match value {
         Value::Text(text) => {
-            let mut bytes = charset.encode(text).unwrap_or_else(|| text.as_bytes().to_vec());
+            let mut bytes = charset.encode(*vr, text).unwrap_or_else(|| text.as_bytes().to_vec());
             if bytes.len() % 2 == 1 {
                 bytes.push(if *vr == Vr::UI { 0 } else { b' ' });
             }

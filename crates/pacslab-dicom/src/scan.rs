@@ -83,7 +83,8 @@ impl<'a> Scan<'a> {
 
     /// A value of the top level: the character set of the others, or one that is wanted.
     pub(crate) fn keep(&mut self, tag: Tag, vr: Vr, value: Cow<'a, [u8]>, wanted: bool) {
-        if tag == tags::SPECIFIC_CHARACTER_SET {
+        // as the parser does: under another VR it is no name of a set
+        if tag == tags::SPECIFIC_CHARACTER_SET && vr.is_text() {
             self.charset = Charset::parse(&String::from_utf8_lossy(&value));
         }
         if wanted {
