@@ -135,6 +135,14 @@ impl Delivery {
         self.tally
     }
 
+    /// Ends it with something still on its way, which is not waited for.
+    pub async fn stop(mut self) -> Tally {
+        if let Some(association) = self.association.take() {
+            association.abort().await;
+        }
+        self.finish().await
+    }
+
     /// Sends what the window has room for, and takes the next answer. `None`: the association
     /// was lost, and what was on its way is sent again one by one.
     async fn deliver(&mut self) -> Option<Delivered> {

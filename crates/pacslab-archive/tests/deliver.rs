@@ -108,6 +108,31 @@ async fn who_takes_nothing_is_waited_for_once() {
     delivery.finish().await;
 }
 
+/// A retrieval that was cancelled does not wait for such a destination at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stopped_waits_for_nobody() {
+    let archive = archive(1, 16 << 20).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepted = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let held = accept_and_be_deaf(stream).await;
+        std::future::pending::<()>().await;
+        drop(held);
+    });
+    let requestor = Requestor::silent(AeTitle::new("PACSLAB").unwrap());
+    let aet = AeTitle::new("DEAF").unwrap();
+    let remote = Remote { aet, host: "127.0.0.1".into(), port, tls: false };
+    let instances = archive.instances(Scope::study("1.2")).await.unwrap();
+    let mut delivery = Delivery::new(archive, requestor, remote, instances, None);
+    let sending = tokio::time::timeout(Duration::from_secs(1), delivery.next()).await;
+    assert!(sending.is_err(), "{sending:?}");
+    let begun = Instant::now();
+    delivery.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    accepted.abort();
+}
+
 /// A destination that takes several objects at a time, answers none of them before two are there,
 /// and breaks the association over one of them.
 #[derive(Default)]

@@ -78,4 +78,10 @@ impl MoveTask for Task {
             self.delivery.finish().await;
         })
     }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.delivery.stop().await;
+        })
+    }
 }

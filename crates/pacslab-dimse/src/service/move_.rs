@@ -4,10 +4,11 @@
 //! hears its C-CANCEL.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pacslab_dicom::Dataset;
 use pacslab_model::Uid;
+use tokio::time::timeout;
 
 use super::retrieve::{Progress, Retrieve, arrived, failed_uids};
 use super::{Exchange, read_identifier};
@@ -51,6 +52,11 @@ pub trait MoveTask: Send {
     fn finish(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
+
+    /// Called instead when a sub-operation was cut short: there is nothing to wait for any more.
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.finish()
+    }
 }
 
 /// Performs one retrieve.
@@ -84,6 +90,9 @@ pub async fn scp(
     retrieve.conclude(association, context, request, reply, whom).await
 }
 
+/// How long a sub-operation may go on after a C-CANCEL: its receiver may take nothing.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Runs the sub-operations, sends the pending responses, gives the final status.
 async fn perform(
     association: &mut Association,
@@ -102,6 +111,8 @@ async fn perform(
     };
     progress.total = task.total();
     let mut cancelled = false;
+    // whether a sub-operation is still under way at the end
+    let mut cut = false;
     let reply = loop {
         if cancelled {
             break Status::CANCEL.into();
@@ -111,9 +122,13 @@ async fn perform(
             match association.unless_cancelled(id, &mut next).await? {
                 Some(outcome) => outcome,
                 None => {
-                    // what is on its way is brought to its end
+                    // what is on its way is brought to its end, if it comes to one
                     cancelled = true;
-                    next.await
+                    let Ok(outcome) = timeout(GRACE, next).await else {
+                        cut = true;
+                        break Status::CANCEL.into();
+                    };
+                    outcome
                 }
             }
         };
@@ -127,7 +142,11 @@ async fn perform(
             association.flush().await?;
         }
     };
-    task.finish().await;
+    if cut {
+        task.stop().await
+    } else {
+        task.finish().await
+    }
     Ok(reply)
 }
 

@@ -187,6 +187,9 @@ impl MoveTask for Letters {
             if letter == 'd' {
                 tokio::time::sleep(Duration::from_millis(30)).await;
             }
+            if letter == 'h' {
+                std::future::pending::<()>().await;
+            }
             self.at += 1;
             Some(match letter {
                 'w' => SubOperation::Warning(uid),

@@ -172,3 +172,19 @@ async fn a_cancelled_retrieve_tells_what_remains() {
     association.release().await.unwrap();
     lab.stop().await;
 }
+
+/// It ended when the receiver's time to answer was over: after two minutes.
+#[tokio::test]
+async fn a_cancel_does_not_wait_for_a_receiver_that_is_silent() {
+    let lab = Lab::start().await;
+    let mut association = lab.connect(Proposal::of(MOVE)).await.unwrap();
+    // `h` never ends
+    let mut moving = association.move_(MOVE, "WS", &named("chc")).await.unwrap();
+    within(moving.next()).await.unwrap().unwrap();
+    moving.cancel().await.unwrap();
+    let (reply, counts, _) = within(moving.finish()).await.unwrap();
+    assert_eq!(reply.status, Status::CANCEL);
+    assert_eq!((counts.completed, counts.remaining), (1, Some(2)));
+    association.release().await.unwrap();
+    lab.stop().await;
+}
