@@ -40,7 +40,9 @@ impl Offline {
     }
 
     pub(crate) fn index(&self) -> Result<Arc<SqliteIndex>> {
-        SqliteIndex::open_searching(&self.folder.index_db(), &self.also.0).map(Arc::new).map_err(failed)
+        SqliteIndex::open_searching(&self.folder.index_db(), &self.also.0)
+            .map(Arc::new)
+            .map_err(failed)
     }
 
     /// The archive, its index brought up to date.

@@ -28,8 +28,7 @@ use pacslab_scp::policy::Mode;
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{
     Attributes, Bytes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind,
-    WhenFull,
-    read_address, read_duration, without_tls,
+    WhenFull, read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
 
