@@ -4,6 +4,7 @@
 //! so that replaying the log ends in the same state. Appending is for one writer at a time that
 //! also brings the index up to date in the same order; reading is for everybody.
 
+mod mark;
 mod memory;
 mod pack;
 mod record;

@@ -28,11 +28,13 @@ pub struct PackOptions {
     pub limit: u64,
     /// Zeros are written ahead in steps that grow from the first to the second.
     pub grow: (u64, u64),
+    /// How far is written is noted each time so much has come.
+    pub mark: u64,
 }
 
 impl Default for PackOptions {
     fn default() -> Self {
-        Self { limit: 256 << 20, grow: (1 << 20, 4 << 20) }
+        Self { limit: 256 << 20, grow: (1 << 20, 4 << 20), mark: 16 << 20 }
     }
 }
 
@@ -89,6 +91,12 @@ pub(super) struct Current {
     pub(super) chain: u32,
     /// Space up to here is allocated and durable.
     pub(super) ready: u64,
+    /// Where the last record begins.
+    pub(super) last: u64,
+    /// Packs with one large body that records of this log name.
+    pub(super) named: Vec<u32>,
+    /// The end when it was noted last.
+    pub(super) marked: u64,
 }
 
 /// Batches from here on are written without zeros ahead.
@@ -204,6 +212,10 @@ impl Blobs for PackBlobs {
         let location = spool.become_pack(number)?;
         let reference = record::encode_reference(&location);
         let record = Record { kind, note, head: &reference, body: &[] };
+        // before the record: where the log ends may be noted with it, and what no log names goes
+        if let Some(current) = &mut writer.current {
+            current.named.push(number);
+        }
         let appended = writer.append(&self.folder, &self.options, &[record], true)?;
         writer.sizes.insert(number, location.offset + location.len);
         writer.singles.insert(number);
@@ -287,6 +299,13 @@ impl Blobs for PackBlobs {
     }
 }
 
+/// A clean end: the next start need not read the last log again.
+impl Drop for PackBlobs {
+    fn drop(&mut self) {
+        self.writer().mark(&self.folder, 1);
+    }
+}
+
 impl PackBlobs {
     /// The records of one log from `from` up to, but not including, number `last`.
     fn replay_pack(
@@ -363,9 +382,10 @@ impl Writer {
         buffer.clear();
         let answer = match &mut self.current {
             Some(current) => {
-                let (locations, chain) =
+                let (locations, chain, last) =
                     encode(&mut buffer, batch, elsewhere, self.sequence, current);
                 current.write(&buffer, options).map(|()| {
+                    current.last = last;
                     current.end += needed;
                     current.chain = chain;
                     self.sequence += batch.len() as u64;
@@ -379,7 +399,10 @@ impl Writer {
         buffer.shrink_to(4 << 20);
         self.buffer = buffer;
         match answer {
-            Ok(locations) => Ok(Appended { locations, end: self.position() }),
+            Ok(locations) => {
+                self.mark(folder, options.mark);
+                Ok(Appended { locations, end: self.position() })
+            }
             Err(failed) => {
                 let retired = self.current.take_if(|_| matches!(failed, Failed::Retire(_)));
                 let path = retired.as_ref().or(self.current.as_ref()).map(|c| c.path.clone());
@@ -392,6 +415,16 @@ impl Writer {
                 let (Failed::Undone(source) | Failed::Retire(source)) = failed;
                 Err(StoreError::io("write", &path.unwrap_or_default(), needed, source))
             }
+        }
+    }
+
+    /// Notes how far is written, when `step` bytes have come since that was done last.
+    fn mark(&mut self, folder: &Folder, step: u64) {
+        let Some((first, _)) = self.logs.last_key_value() else { return };
+        let Some(current) = &mut self.current else { return };
+        if current.end - current.marked >= step.max(1) {
+            current.marked = current.end;
+            mark::write(folder, *first, self.sequence, current);
         }
     }
 
@@ -430,6 +463,9 @@ impl Writer {
                     end: PACK_HEADER as u64,
                     chain: header.chain(),
                     ready,
+                    last: 0,
+                    named: Vec::new(),
+                    marked: PACK_HEADER as u64,
                 });
                 Ok(())
             }
@@ -500,11 +536,12 @@ fn encode(
     elsewhere: bool,
     first: u64,
     current: &Current,
-) -> (Vec<Location>, u32) {
-    let mut chain = current.chain;
+) -> (Vec<Location>, u32, u64) {
+    let (mut chain, mut last) = (current.chain, current.last);
     let locations = (first..)
         .zip(batch)
         .map(|(sequence, record)| {
+            last = current.end + buffer.len() as u64;
             let header = record::push(buffer, record, elsewhere, sequence, chain);
             chain = header.chain();
             Location {
@@ -515,7 +552,7 @@ fn encode(
             }
         })
         .collect();
-    (locations, chain)
+    (locations, chain, last)
 }
 
 /// Writes zeros as far as there is space; answers how far.
@@ -547,7 +584,8 @@ mod tests {
     use crate::suite::{self, sim::SimDisk};
 
     /// Small, so that a short test sees many packs.
-    const SMALL: PackOptions = PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10) };
+    const SMALL: PackOptions =
+        PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10), mark: 3 << 10 };
 
     fn open(disk: SimDisk, dir: &Path) -> Result<Arc<dyn Blobs>> {
         Ok(Arc::new(PackBlobs::open_on(Arc::new(disk), dir, SMALL)?))
@@ -556,6 +594,48 @@ mod tests {
     fn put(blobs: &PackBlobs, body: &[u8]) -> Location {
         let record = Record { kind: Kind::Instance, note: b"", head: b"", body };
         blobs.append(&[record]).unwrap().locations[0]
+    }
+
+    /// Whose power went had no time to note where the log ends.
+    fn forget_the_end(dir: &Path) {
+        std::fs::remove_file(dir.join("end.mark")).unwrap();
+    }
+
+    /// What was noted is believed as far as the packs agree with it, and no further.
+    #[test]
+    fn a_start_reads_what_came_after_the_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || PackBlobs::open(dir.path(), PackOptions::default()).unwrap();
+        let blobs = open();
+        let mut spool = blobs.begin_segment().unwrap();
+        spool.write(b"large").unwrap();
+        let sealed = spool.seal().unwrap();
+        let large = blobs.adopt(sealed, Kind::Instance, b"").unwrap().locations[0];
+        put(&blobs, b"first");
+        drop(blobs);
+        let noted = std::fs::read(dir.path().join("end.mark")).unwrap();
+        let blobs = open();
+        // nothing new: what was named before is still named
+        blobs.sweep().unwrap();
+        assert_eq!(blobs.read(&large).unwrap(), b"large");
+        let last = put(&blobs, b"last");
+        drop(blobs);
+        // an older mark: the rest is read
+        std::fs::write(dir.path().join("end.mark"), &noted).unwrap();
+        let blobs = open();
+        assert_eq!(blobs.position().sequence, 3);
+        assert_eq!(blobs.read(&last).unwrap(), b"last");
+        drop(blobs);
+        // the packs of an earlier day beside it: the mark is not believed
+        let path = dir.path().join("000001.pack");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = (last.offset - RECORD_HEADER as u64) as usize;
+        bytes[end..].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        let blobs = open();
+        assert_eq!(blobs.position().sequence, 2);
+        blobs.sweep().unwrap();
+        assert_eq!(blobs.read(&large).unwrap(), b"large");
     }
 
     #[test]
@@ -621,6 +701,7 @@ mod tests {
         let first = torn.locations[0];
         bytes[PACK_HEADER..(first.offset + first.len) as usize].fill(0);
         std::fs::write(&path, &bytes).unwrap();
+        forget_the_end(dir.path());
         let blobs = open();
         assert_eq!(blobs.position().sequence, 0);
         assert_eq!(put(&blobs, &[3; 99]).offset, first.offset);

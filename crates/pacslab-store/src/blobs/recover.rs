@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
+use super::mark;
 use super::pack::{Current, Folder, Log, Writer};
 use super::record::{PACK_HEADER, PackHeader};
 use super::scan::Scan;
@@ -138,7 +139,12 @@ fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<(HashSet<u32>, b
         chain: Some(chain),
         thorough: true,
     };
-    while let Some(found) = scan.step()? {
+    named.extend(mark::skip(folder, &mut scan)?);
+    let (mut last, marked) = (scan.offset, scan.offset);
+    loop {
+        let begins = scan.offset;
+        let Some(found) = scan.step()? else { break };
+        last = begins;
         if found.elsewhere {
             named.insert(found.location.pack);
         }
@@ -153,7 +159,9 @@ fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<(HashSet<u32>, b
         // it counts as stored it has to be.
         file.sync_all().map_err(|e| StoreError::io("sync", &path, 0, e))?;
         let ready = file.len().map_err(|e| StoreError::io("read", &path, 0, e))?;
-        writer.current = Some(Current { number, path, file, end, chain, ready });
+        let named = named.iter().copied().collect();
+        writer.current =
+            Some(Current { number, path, file, end, chain, ready, last, named, marked });
     } else {
         // A torn batch. It is left as it is, for whoever wants to look; a new pack is begun.
         tracing::warn!(pack = %path.display(), offset = end,
