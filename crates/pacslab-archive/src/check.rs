@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 
 use pacslab_model::Uid;
 use pacslab_store::{Blobs, Index, Kind, ReplayRecord, Role, StoreError};
-use sha2::{Digest, Sha256};
 
 use crate::archive::ArchiveError;
 use crate::change::Prepared;
@@ -203,6 +202,5 @@ impl Checked {
 }
 
 fn short(uid: &Uid) -> u128 {
-    let digest = Sha256::digest(uid.as_str().as_bytes());
-    digest.first_chunk().copied().map_or(0, u128::from_le_bytes)
+    twox_hash::XxHash3_128::oneshot(uid.as_str().as_bytes())
 }

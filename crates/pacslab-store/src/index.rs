@@ -126,7 +126,7 @@ pub struct NewInstance {
     pub transfer_syntax: Uid,
     /// Bytes of the stored file.
     pub size: u64,
-    /// SHA-256 of what counts as the same object; the archive decides.
+    /// A hash of what counts as the same object; the archive decides which.
     pub digest: [u8; 32],
     pub location: Location,
     pub received_at: Moment,
