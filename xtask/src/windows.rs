@@ -33,6 +33,8 @@ const TESTED: &[&str] = &[
     "pacslab-scp",
     "pacslab-http",
     "pacslab-modality",
+    // every parser once, on bytes that are nobody's
+    "pacslab-fuzz",
 ];
 
 /// Builds, plays the demo and runs the tests. With `filter`, only the tests that match it.

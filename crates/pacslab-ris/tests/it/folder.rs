@@ -11,6 +11,7 @@ use pacslab_model::matching::Rules;
 use pacslab_model::{Key, Tag, Uid, Vr, tags, uids};
 use pacslab_ris::worklist::{Poll, answer};
 use pacslab_ris::{Worklist, WorklistSettings, events};
+use pacslab_store::disk::patiently;
 use tempfile::TempDir;
 
 use super::support::*;
@@ -41,6 +42,8 @@ impl Folder {
 fn every_change_is_seen(rounds: usize, settings: WorklistSettings) {
     let folder = Folder::new(settings);
     let path = |name: &str| folder.dir.path().join(name);
+    // the worklist itself may be reading the file between two queries
+    let rename = |from, to| patiently(|| fs::rename(path(from), path(to))).unwrap();
     for round in 0..rounds {
         let (a, b) = (format!("A{round}"), format!("B{round}"));
         folder.write("plain.wl", &wl(&a));
@@ -49,13 +52,13 @@ fn every_change_is_seen(rounds: usize, settings: WorklistSettings) {
         folder.write("plain.wl", &wl(&b));
         assert!(folder.has(&b) && !folder.has(&a), "rewritten in place in round {round}");
         folder.write("beside.tmp", &wl(&a));
-        fs::rename(path("beside.tmp"), path("renamed.WL")).unwrap();
+        rename("beside.tmp", "renamed.WL");
         assert!(folder.has(&a) && folder.has(&b), "renamed in round {round}");
         folder.write("beside.tmp", &wl(&b));
-        fs::rename(path("beside.tmp"), path("renamed.WL")).unwrap();
+        rename("beside.tmp", "renamed.WL");
         assert!(!folder.has(&a), "replaced in round {round}");
-        fs::remove_file(path("plain.wl")).unwrap();
-        fs::rename(path("renamed.WL"), path("away.txt")).unwrap();
+        patiently(|| fs::remove_file(path("plain.wl"))).unwrap();
+        rename("renamed.WL", "away.txt");
         assert!(!folder.has(&b), "gone in round {round}");
     }
     assert_eq!(folder.worklist.len(), 0);

@@ -87,7 +87,7 @@ impl Database {
         let aside = path.with_extension("db.damaged");
         tracing::warn!(path = %path.display(), aside = %aside.display(), why,
             "a database is damaged; it is set aside and begun anew");
-        match fs::rename(path, &aside) {
+        match crate::disk::patiently(|| fs::rename(path, &aside)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::io("set aside", path, 0, error));
             }
