@@ -17,7 +17,7 @@ use crate::events::{answers_like, kinds};
 use crate::fsm::{Event, Role};
 use crate::pdu::{AssociateRq, DEFAULT_MAX_PDU, Pdu, UserInformation};
 use crate::secure::SecureConnector;
-use crate::wire::{Incoming, Stream, Wire};
+use crate::wire::{Incoming, Stream, Wire, hasten};
 
 /// Who we are when we call: shared by all associations of an application entity.
 #[derive(Clone)]
@@ -81,9 +81,7 @@ impl Association {
         };
         let connecting = TcpStream::connect((remote.host.as_str(), remote.port));
         let result = match timeout(us.timeouts.connect, connecting).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true).and_then(|()| Ok((stream.peer_addr()?, stream)))
-            }
+            Ok(Ok(stream)) => hasten(&stream).and_then(|()| Ok((stream.peer_addr()?, stream))),
             Ok(Err(source)) => Err(source),
             Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
         };

@@ -28,7 +28,7 @@ use crate::pdu::{AssociateAc, AssociateRj, AssociateRq, DEFAULT_MAX_PDU, Pdu, Us
 use crate::secure::SecureAcceptor;
 use crate::status::{Status, StatusReply};
 use crate::window;
-use crate::wire::{Incoming, Stream, Wire};
+use crate::wire::{Incoming, Stream, Wire, hasten};
 
 /// A boxed future: the seams between crates are not generic.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -199,7 +199,7 @@ impl Server {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, number: u64) {
-        let _ = stream.set_nodelay(true);
+        let _ = hasten(&stream);
         if let Some(stream) = self.secured(stream, peer).await {
             self.clone().converse(stream, peer, number).await;
         }
