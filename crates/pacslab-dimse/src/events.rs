@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pacslab_model::open::Listed;
 use pacslab_model::{Clock, Direction, Emit, Event, Identifiers, METRICS, Outcome};
 
 use crate::association::AssociationInfo;
@@ -82,6 +83,7 @@ pub(crate) struct Journal {
     counts: Vec<(Field, u32)>,
     stores: Stores,
     ended: bool,
+    listed: Listed,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +123,17 @@ impl Journal {
     ) -> Self {
         let contexts = agreed.accepted().len();
         let refused = agreed.refused_in_words();
+        let direction = match info.role {
+            Role::Acceptor => Direction::In,
+            Role::Requestor => Direction::Out,
+        };
+        let listed = Listed::new(
+            info.calling.clone(),
+            info.called.clone(),
+            info.peer_name(),
+            direction,
+            clock.now(),
+        );
         let journal = Self {
             emit,
             clock,
@@ -129,6 +142,7 @@ impl Journal {
             counts: Vec::new(),
             stores: Stores::default(),
             ended: false,
+            listed,
         };
         let info = &journal.info;
         let message = match info.role {
@@ -190,6 +204,7 @@ impl Journal {
 
     pub(crate) fn told(&mut self, told: Told<'_>) {
         self.count(told.field);
+        self.listed.count(told.field.name(), 0);
         if self.serves() {
             METRICS.operations.count(told.field.name(), kind(told.reply));
         }
@@ -221,6 +236,7 @@ impl Journal {
 
     pub(crate) fn stored(&mut self, bytes: u64, begun: Instant, reply: &StatusReply) {
         self.count(Field::Store);
+        self.listed.count(Field::Store.name(), bytes);
         if self.serves() {
             METRICS.operations.count(Field::Store.name(), kind(reply));
             METRICS.stored_bytes.add(bytes);

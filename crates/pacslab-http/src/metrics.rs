@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use pacslab_model::METRICS;
 use pacslab_model::metrics::{Kind, Text, write};
+use pacslab_model::open::{self, OpenAssociation};
+
+use serde_json::json;
 
 use crate::door::{At, Door};
 use crate::error::Result;
@@ -30,7 +33,29 @@ pub struct Host {
 const TEXT: &str = "text/plain; version=0.0.4";
 
 pub(crate) fn routes() -> Router<Arc<Door>> {
-    Router::new().route("/metrics", get(ours)).route("/tools/metrics-prometheus", get(orthanc))
+    Router::new()
+        .route("/metrics", get(ours))
+        .route("/tools/metrics-prometheus", get(orthanc))
+        .route("/pacslab/associations", get(associations))
+}
+
+/// The associations that are open now, oldest first.
+async fn associations(State(door): At) -> Response {
+    let now = door.clock.now();
+    let one = |open: &Arc<OpenAssociation>| {
+        json!({
+            "number": open.number,
+            "peer": open.peer,
+            "calling": open.calling,
+            "called": open.called,
+            "direction": open.direction,
+            "seconds": (now.micros - open.since.micros).max(0) as f64 / 1e6,
+            "messages": open.messages(),
+            "bytes": open.bytes(),
+            "last": open.last(),
+        })
+    };
+    Json(open::associations().iter().map(one).collect::<Vec<_>>()).into_response()
 }
 
 async fn ours(State(door): At) -> Result {

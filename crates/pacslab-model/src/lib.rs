@@ -6,6 +6,7 @@ pub mod event;
 pub mod matching;
 pub mod metrics;
 pub mod name;
+pub mod open;
 pub mod order;
 pub mod query;
 pub mod seed;

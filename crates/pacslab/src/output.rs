@@ -150,6 +150,12 @@ impl Output {
     pub(crate) fn width(&self) -> Option<u16> {
         self.terminal.then(|| terminal_size::terminal_size().map_or(100, |(width, _)| width.0))
     }
+
+    /// Lines of the terminal, if there is one.
+    pub(crate) fn height(&self) -> Option<usize> {
+        let size = || terminal_size::terminal_size().map_or(24, |(_, height)| height.0);
+        self.terminal.then(|| usize::from(size()))
+    }
 }
 
 /// `pacslab … | head`: the reader has enough, nobody is left to tell.

@@ -9,7 +9,7 @@ use crate::bench::report::table::number;
 use crate::client::duration;
 use crate::cmd::watch::SiteArgs;
 use crate::cmd::{Context, Example, help};
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::http::Server;
 
 /// Watch the load of a department: rates, queues, disk
@@ -41,8 +41,11 @@ impl crate::cmd::Run for Args {
                 tokio::time::sleep(every).await;
                 let now = Look::take(&server).await?;
                 let load = Load::between(&before, &now);
+                let open = Open::between(&before.open, &now.open, load.seconds);
                 if context.out.json {
-                    context.out.json(&load.json());
+                    let mut json = load.json();
+                    json["associations"] = open.iter().map(Open::json).collect();
+                    context.out.json(&json);
                 } else {
                     if !self.once && context.out.width().is_some() {
                         // home, and everything below is gone; stays out of what is no terminal
@@ -50,6 +53,12 @@ impl crate::cmd::Run for Args {
                     }
                     context.out.line(format!("{}\n", server.url()));
                     context.out.table(&["", "now", "total"], load.rows(), "");
+                    let shown = context.out.height().map_or(MOST, |height| {
+                        height.saturating_sub(load.lines.len() + ROOM).clamp(3, MOST)
+                    });
+                    let rows = open.iter().take(shown).map(Open::row).collect();
+                    context.out.line(format!("\n{}", left_out(open.len(), shown)));
+                    context.out.table(&Open::HEADINGS, rows, "nobody has an association open");
                 }
                 if self.once {
                     return Ok(Exit::Done);
@@ -64,16 +73,100 @@ impl crate::cmd::Run for Args {
     }
 }
 
+/// Lines of associations at most, and those that everything else takes.
+const MOST: usize = 40;
+const ROOM: usize = 8;
+
+fn left_out(open: usize, shown: usize) -> String {
+    match open.saturating_sub(shown) {
+        0 => "associations".to_owned(),
+        more => format!("associations, the busiest; {more} more are open"),
+    }
+}
+
+/// An association as the server tells it, and how much it did meanwhile.
+struct Open {
+    told: Association,
+    /// Messages and bytes a second.
+    rate: (f64, f64),
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+struct Association {
+    number: u64,
+    peer: String,
+    called: String,
+    direction: String,
+    seconds: f64,
+    messages: u64,
+    bytes: u64,
+    last: String,
+}
+
+impl Open {
+    const HEADINGS: [&'static str; 7] =
+        ["PEER", "", "CALLED", "OPEN", "LAST", "MESSAGES", "PER SECOND"];
+
+    /// The busiest first.
+    fn between(before: &[Association], now: &[Association], seconds: f64) -> Vec<Self> {
+        let mut open: Vec<Self> = now
+            .iter()
+            .map(|told| {
+                let was = before.iter().find(|was| was.number == told.number);
+                let (messages, bytes) = was.map_or((0, 0), |was| (was.messages, was.bytes));
+                let rate = |was: u64, is: u64| is.saturating_sub(was) as f64 / seconds;
+                let rate = (rate(messages, told.messages), rate(bytes, told.bytes));
+                Self { told: told.clone(), rate }
+            })
+            .collect();
+        open.sort_by(|a, b| b.rate.0.total_cmp(&a.rate.0));
+        open
+    }
+
+    fn row(&self) -> Vec<String> {
+        let Association { peer, called, direction, seconds, messages, last, .. } = &self.told;
+        let (messages_now, bytes_now) = self.rate;
+        let rate = match bytes_now > 0.0 {
+            true => format!("{}, {} MB", number(messages_now), number(bytes_now / 1e6)),
+            false => number(messages_now),
+        };
+        vec![
+            peer.clone(),
+            direction.clone(),
+            called.clone(),
+            format!("{seconds:.0} s"),
+            last.clone(),
+            messages.to_string(),
+            rate,
+        ]
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let Association { number, peer, called, direction, seconds, messages, bytes, last } =
+            &self.told;
+        serde_json::json!({
+            "number": number, "peer": peer, "called": called, "direction": direction,
+            "seconds": seconds, "messages": messages, "bytes": bytes, "last": last,
+            "messages_per_second": self.rate.0, "bytes_per_second": self.rate.1,
+        })
+    }
+}
+
 /// All samples of one moment, by name and labels as they are written.
 struct Look {
     at: Instant,
     samples: BTreeMap<String, f64>,
+    open: Vec<Association>,
 }
 
 impl Look {
     async fn take(server: &Server) -> Result<Self> {
         let text = server.get("/metrics", "text/plain").await?;
-        Ok(Self { at: Instant::now(), samples: samples(&String::from_utf8_lossy(&text)) })
+        let at = Instant::now();
+        let open = server.get("/pacslab/associations", "application/json").await?;
+        let open = serde_json::from_slice(&open)
+            .map_err(|why| Failure::failed(format!("{} is no PACS Lab: {why}", server.url())))?;
+        Ok(Self { at, samples: samples(&String::from_utf8_lossy(&text)), open })
     }
 
     /// The sum of all samples of a metric.
@@ -98,6 +191,8 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 struct Load {
     /// Name, rate per second or present value, total.
     lines: Vec<(String, f64, Option<f64>, &'static str)>,
+    /// Between the looks.
+    seconds: f64,
 }
 
 impl Load {
@@ -135,7 +230,7 @@ impl Load {
         lines.extend(gauge("disk free", "pacslab_disk_free_bytes", "bytes"));
         lines.extend(gauge("memory", "process_resident_memory_bytes", "bytes"));
         lines.push(counted("processors busy", "process_cpu_seconds_total", ""));
-        Self { lines }
+        Self { lines, seconds }
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
@@ -165,7 +260,7 @@ mod tests {
     use super::*;
 
     fn look(text: &str, at: Instant) -> Look {
-        Look { at, samples: samples(text) }
+        Look { at, samples: samples(text), open: Vec::new() }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The HTTP doors: the page, Orthanc's routes, DICOMweb (PS3.18).
 
 use crate::support::lab::cli;
-use crate::support::{Lab, fixture, http, needs, peers, study};
+use crate::support::{Lab, fixture, http, needs, peers, study, wait};
 
 #[test]
 fn without_a_login_there_is_nothing() {
@@ -199,4 +199,24 @@ fn metrics_of_ours_have_orthancs_names() {
         .filter(|name| !ours.contains(name) && !name.contains("rest_api") && !name.contains("_ms"))
         .collect();
     assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+/// Who is connected just now, and what it did: what `pacslab top` shows.
+#[test]
+fn open_associations_are_listed_while_they_are_open() {
+    let lab = Lab::start();
+    let listed = || lab.get("/pacslab/associations").ok().json();
+    assert_eq!(listed(), serde_json::json!([]));
+    let mut association = crate::support::raw_dimse::Association::request(lab.dicom);
+    association.echo();
+    let open = listed();
+    assert_eq!(open.as_array().map(Vec::len), Some(1), "{open}");
+    assert_eq!((&open[0]["messages"], &open[0]["last"]), (&1.into(), &"C-ECHO".into()));
+    assert_eq!(open[0]["direction"], "in");
+    let url = format!("http://127.0.0.1:{}", lab.http);
+    let top = cli(&["top", "--once", "--every", "100ms", "--url", &url]).success();
+    let peer = open[0]["peer"].as_str().unwrap();
+    assert!(top.stdout.contains(peer) && top.stdout.contains("C-ECHO"), "{top}");
+    drop(association);
+    wait::until_true("the association is off the list", || listed() == serde_json::json!([]));
 }
