@@ -17,6 +17,7 @@ pub mod scanner;
 mod storage_classes;
 mod syntax;
 pub mod wire;
+pub mod zip;
 
 pub use charset::Charset;
 pub use dataset::{Dataset, Element, Value, query_keys};

@@ -301,7 +301,7 @@ impl Rooms {
 }
 
 /// How much is kept.
-fn quota(config: &Config) -> Quota {
+pub(crate) fn quota(config: &Config) -> Quota {
     let (storage, folder) = (&config.storage, config.storage.dir.clone());
     Quota {
         bytes: storage.quota.0,

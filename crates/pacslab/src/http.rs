@@ -424,7 +424,7 @@ impl Body {
 
 /// Why, as the body of a refusal says it: the words of Orthanc's and our error objects, else the
 /// beginning of the text.
-fn reason_in(body: &[u8]) -> String {
+pub(crate) fn reason_in(body: &[u8]) -> String {
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let told = json.as_ref().and_then(|json| {
         ["Details", "Message"].iter().find_map(|key| json.get(key)?.as_str().map(str::to_owned))

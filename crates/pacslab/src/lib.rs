@@ -18,6 +18,7 @@ mod export;
 mod host;
 mod http;
 mod identifier;
+mod import;
 mod inbox;
 mod listen;
 mod logging;

@@ -26,7 +26,12 @@ impl Offline {
             return Err(Failure::usage(format!("{} is no data folder of PACS Lab", dir.display()))
                 .hint("name it with --data, or set storage.dir in pacslab.toml"));
         }
-        match DataDir::open(dir) {
+        Self::made(config)
+    }
+
+    /// The same, and a folder is made where there is none.
+    pub(crate) fn made(config: &Config) -> Result<Option<Self>> {
+        match DataDir::open(&config.storage.dir) {
             Ok(folder) => Ok(Some(Self { folder, also: config.index.also.clone() })),
             Err(StoreError::Locked { .. }) => Ok(None),
             Err(error) => Err(failed(error)),

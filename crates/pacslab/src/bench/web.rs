@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::runner::Fault;
 use crate::http::Server;
+use crate::import::Pieces;
 
 /// No head or body of an answer is longer.
 const MOST: u64 = 256 << 20;
@@ -34,6 +35,12 @@ pub(crate) struct Asked<'a> {
     pub(crate) accept: &'a str,
     /// Media type and bytes.
     pub(crate) body: Option<(&'a str, &'a [u8])>,
+}
+
+impl std::fmt::Debug for Web {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Web").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl Web {
@@ -83,6 +90,62 @@ impl Web {
         self.stream.get_mut().write_all(&self.request).await?;
         self.stream.get_mut().flush().await?;
         self.answer().await
+    }
+
+    /// The same with a body of so many bytes that is read while it is sent. An answer may take as
+    /// long as ever, and so may each piece.
+    pub(crate) async fn upload(
+        &mut self,
+        asked: Asked<'_>,
+        length: u64,
+        pieces: &mut Pieces,
+    ) -> Result<(u16, &[u8]), Fault> {
+        if self.closing {
+            *self = Self::open(&self.server).await?;
+        }
+        let Asked { method, path, accept, body } = asked;
+        let (base, fields) = (self.server.base(), &self.fields);
+        let kind = body.map_or("application/octet-stream", |(kind, _)| kind);
+        let mut piece = format!(
+            "{method} {base}{path} HTTP/1.1\r\n{fields}Accept: {accept}\r\n\
+             Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .into_bytes();
+        let limit = self.server.patience();
+        let broken = |error: io::Error| {
+            Fault::wrong("HTTP connection broken")
+                .detail(format!("{method} {path}: {error}"))
+                .fatal()
+        };
+        let slow = |_| Fault::wrong("timeout").detail(format!("{path}: no answer")).fatal();
+        let mut left = length;
+        loop {
+            let written = tokio::time::timeout(limit, self.stream.get_mut().write_all(&piece));
+            // one that has answered already may not listen any more
+            if written.await.map_err(slow)?.is_err() {
+                self.closing = true;
+                break;
+            }
+            piece = pieces.next().await.map_err(broken)?;
+            if piece.is_empty() {
+                break;
+            }
+            left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or_else(|| broken(invalid("the file grew meanwhile")))?;
+        }
+        if left > 0 && !self.closing {
+            return Err(broken(invalid("the file became shorter meanwhile")));
+        }
+        let flushed = tokio::time::timeout(limit, self.stream.get_mut().flush()).await;
+        if flushed.map_err(slow)?.is_err() {
+            self.closing = true;
+        }
+        let closing = self.closing;
+        let answer = tokio::time::timeout(limit, self.answer()).await;
+        let status = answer.map_err(slow)?.map_err(broken)?;
+        self.closing |= closing;
+        Ok((status, &self.body))
     }
 
     async fn answer(&mut self) -> io::Result<u16> {

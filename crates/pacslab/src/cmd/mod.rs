@@ -53,6 +53,7 @@ commands! {
         worklist: Worklist,
         acquire: Acquire,
         send: Send,
+        import: Import,
         find: Find,
         get: Get,
         r#move: Move,

@@ -27,6 +27,7 @@ mod find;
 mod get;
 mod hl7;
 mod http;
+mod import;
 mod mllp;
 mod modality;
 mod move_;
