@@ -12,6 +12,7 @@ use crate::buffers::Buffers;
 use crate::change::{Change, Changed};
 use crate::events;
 use crate::ingest::{Committer, IngestError, Job, Limits, Origin, Receipt, Request, Writer};
+use crate::memory::Memory;
 use crate::quota::Quota;
 use crate::replay::replay;
 
@@ -31,6 +32,7 @@ pub struct Archive {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) emit: Arc<dyn Emit>,
     pub(crate) buffers: Arc<Buffers>,
+    pub(crate) memory: Arc<Memory>,
     arrived: Arc<Notify>,
     /// How often studies have moved between patients.
     moves: AtomicU64,
@@ -112,6 +114,7 @@ impl Archive {
             clock,
             emit,
             buffers,
+            memory: Arc::default(),
             arrived,
             moves: AtomicU64::new(0),
             compacting: tokio::sync::Mutex::new(()),
@@ -142,6 +145,11 @@ impl Archive {
     /// be made again.
     pub fn moves(&self) -> u64 {
         self.moves.load(Ordering::Acquire)
+    }
+
+    /// How much of what arrives is held in memory at a time, over all doors.
+    pub fn set_receive_memory(&self, bytes: u64) {
+        self.memory.limit(bytes);
     }
 
     /// Begins an instance whose data set arrives in pieces.

@@ -13,6 +13,7 @@ pub mod events;
 pub mod header;
 pub mod ingest;
 mod labels;
+mod memory;
 pub mod outgoing;
 pub mod peers;
 mod quota;

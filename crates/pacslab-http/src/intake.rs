@@ -52,7 +52,13 @@ impl Intake {
         self.meta.as_ref()
     }
 
-    pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), IngestError> {
+    /// May wait for memory that the committer is about to give back; meanwhile nothing is read.
+    pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<(), IngestError> {
+        if let Stage::Dataset(writer) = &self.stage
+            && let Some(room) = writer.room(piece.len())
+        {
+            room.await;
+        }
         match &mut self.stage {
             Stage::Dataset(writer) => writer.write(piece),
             Stage::Meta(begun) => {

@@ -127,6 +127,11 @@ pub struct Metrics {
     pub commit_batch: Histogram<7>,
     /// One batch: index asked, appended, synced, indexed; in microseconds.
     pub commit_time: Histogram<14>,
+    /// Bytes of objects that are arriving or wait for their sync, and how often one waited for room.
+    pub receive_memory: Gauge,
+    pub receive_waits: Counter,
+    /// Objects that went to disk early because there was no room.
+    pub receive_spilled: Counter,
     pub http: Table<6, 5>,
     pub hl7: Table<6, 7>,
 }
@@ -145,6 +150,9 @@ pub static METRICS: Metrics = Metrics {
     commit_waiting: Gauge::new(),
     commit_batch: Histogram::new([1, 2, 4, 8, 16, 32, 64]),
     commit_time: Histogram::new(TIMES),
+    receive_memory: Gauge::new(),
+    receive_waits: Counter::new(),
+    receive_spilled: Counter::new(),
     http: Table::new(
         ["dicomweb", "rest", "page", "events", "metrics", "other"],
         ["2xx", "3xx", "4xx", "5xx", "other"],

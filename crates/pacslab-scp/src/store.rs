@@ -39,6 +39,10 @@ impl StoreHandler for Door {
 struct Sink(Writer);
 
 impl StoreSink for Sink {
+    fn room(&mut self, bytes: usize) -> Option<BoxFuture<'static, ()>> {
+        self.0.room(bytes).map(|room| Box::pin(room) as _)
+    }
+
     fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply> {
         self.0.write(chunk).map_err(|error| status_map::ingest(&error))
     }

@@ -57,7 +57,9 @@ pub(crate) async fn serve(loaded: Loaded, ephemeral: bool, context: &Context<'_>
         false => None,
     };
     crate::logging::start(config.log.level);
+    let few_files = crate::open_files::allow(&config);
     let department = Department::start(&config).await?;
+    few_files.iter().for_each(|warning| context.out.warning(warning));
     loaded.warnings.iter().for_each(|warning| context.out.warning(warning));
     context.out.warn_of_strangers(&config);
     let stop = interrupted();
@@ -284,6 +286,7 @@ impl Rooms {
             Archive::open(Parts { blobs, index, clock: clock.clone(), emit: sink.clone() })
                 .map_err(|error| Failure::failed(error.to_string()))?;
         archive.set_quota(quota(config));
+        archive.set_receive_memory(config.storage.receive_memory.0);
         let settings =
             WorklistSettings { poll: config.worklist.poll, ..WorklistSettings::default() };
         let worklist = Worklist::open(&config.worklist.dir, settings, clock.clone(), sink.clone())

@@ -19,6 +19,7 @@ use crate::buffers::Buffers;
 use crate::change::{Change, Changed, Prepared};
 use crate::events;
 use crate::header::Header;
+use crate::memory::Share;
 
 /// An instance that is complete and waits for its sync.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Job {
     /// The note as the record keeps it: encoded by whoever sent, not by the one who commits.
     pub(crate) encoded: Vec<u8>,
     pub(crate) body: Body,
+    /// The memory that it takes.
+    pub(crate) share: Share,
 }
 
 #[derive(Debug)]
@@ -101,11 +104,13 @@ impl Committer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    pub(crate) async fn commit(&self, job: Job) -> Result<Receipt, IngestError> {
+    pub(crate) async fn commit(&self, mut job: Job) -> Result<Receipt, IngestError> {
         let queue = self.queue.as_ref().ok_or(IngestError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let _waiting = Waits::begin();
-        queue.send(Task::Store((job, reply))).await.map_err(|_| IngestError::Closed)?;
+        let place = queue.reserve().await.map_err(|_| IngestError::Closed)?;
+        job.share.enter();
+        place.send(Task::Store((job, reply)));
         answer.await.map_err(|_| IngestError::Closed)?
     }
 

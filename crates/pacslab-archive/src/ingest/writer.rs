@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pacslab_dicom::{FileMeta, TransferSyntax};
-use pacslab_model::{Uid, tags};
+use pacslab_model::{METRICS, Uid, tags};
 use pacslab_store::{MAX_NOTE, Segment, Source};
 use twox_hash::XxHash3_128;
 
@@ -12,9 +12,10 @@ use super::note::Note;
 use super::{IngestError, Origin, Receipt};
 use crate::archive::Archive;
 use crate::header::{Header, HeaderError, HeaderReader};
+use crate::memory::{SMALL, Share};
 
-/// Up to this size a data set gathers in memory; a larger one goes to a segment of its own
-/// while it arrives, and the segment becomes a pack.
+/// Up to this size a data set gathers in memory, as long as there is room for it; a larger one
+/// goes to a segment of its own while it arrives, and the segment becomes a pack.
 pub(crate) const IN_MEMORY: usize = 1 << 20;
 
 /// Takes the bytes of one data set (no file meta). Dropped before [`Writer::finish`]: nothing
@@ -27,6 +28,8 @@ pub struct Writer {
     study: Option<Uid>,
     /// The data set, until a segment takes over.
     buffer: Vec<u8>,
+    /// Counts the buffer.
+    share: Share,
     large: Option<Large>,
     /// Tells whether an object that comes again is the same. Nothing rests on it but the words for
     /// that, so it is a fast one: SHA-256 was a third of the time of a large image.
@@ -48,9 +51,9 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn new(archive: Arc<Archive>, meta: FileMeta, origin: Origin) -> Self {
-        let buffer = archive.buffers.take();
+        let (buffer, share) = (archive.buffers.take(), archive.memory.share());
         let hash = XxHash3_128::new();
-        Self { archive, meta, origin, study: None, buffer, large: None, hash, length: 0 }
+        Self { archive, meta, origin, study: None, buffer, share, large: None, hash, length: 0 }
     }
 
     /// Refuses objects of other studies, when they are finished.
@@ -60,19 +63,32 @@ impl Writer {
         self
     }
 
+    /// What to wait for before the next so many bytes are written, if there is something: memory
+    /// that the committer is about to give back. It ends by itself. Who writes without waiting has
+    /// the object go to disk.
+    pub fn room(&self, bytes: usize) -> Option<impl Future<Output = ()> + Send + use<>> {
+        match &self.large {
+            None => self.share.room(counted(self.buffer.len().saturating_add(bytes))?),
+            Some(_) => None,
+        }
+    }
+
     /// # Errors
     /// For data sets that no longer fit in memory: the disk is full or fails, or what came is no
     /// data set.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
         self.length += bytes.len();
-        let room = if self.large.is_none() { IN_MEMORY - self.buffer.len() } else { 0 };
-        let (gathered, rest) = bytes.split_at(room.min(bytes.len()));
-        self.buffer.extend_from_slice(gathered);
-        if rest.is_empty() {
+        if self.large.is_none()
+            && counted(self.length).is_some_and(|wanted| self.share.grow(wanted))
+        {
+            self.buffer.extend_from_slice(bytes);
             return Ok(());
         }
         off_the_reactor(|| {
             if self.large.is_none() {
+                if self.length <= IN_MEMORY {
+                    METRICS.receive_spilled.add(1);
+                }
                 let mut segment = self.archive.blobs.begin_segment()?;
                 segment.write(&self.meta.encode())?;
                 let header = HeaderReader::new(&self.meta.transfer_syntax);
@@ -80,8 +96,9 @@ impl Writer {
                 let gathered = std::mem::take(&mut self.buffer);
                 self.append(&gathered)?;
                 self.archive.buffers.give(gathered);
+                self.share.clear();
             }
-            self.append(rest)
+            self.append(bytes)
         })
     }
 
@@ -131,6 +148,7 @@ impl Writer {
         let mut digest = [0; 32];
         digest[..16].copy_from_slice(&self.hash.finish_128().to_be_bytes());
         let origin = std::mem::take(&mut self.origin);
+        let share = std::mem::replace(&mut self.share, self.archive.memory.share());
         let note = Note {
             header,
             transfer_syntax,
@@ -144,7 +162,7 @@ impl Writer {
             let (bytes, limit) = (encoded.len(), MAX_NOTE);
             return Err(HeaderError::TooMuch { bytes, limit }.into());
         }
-        self.archive.commit(Job { encoded, note, body }).await
+        self.archive.commit(Job { encoded, note, body, share }).await
     }
 }
 
@@ -152,6 +170,11 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.archive.buffers.give(std::mem::take(&mut self.buffer));
     }
+}
+
+/// What a buffer of this length takes, which doubles as it grows; `None`: it goes to disk.
+fn counted(length: usize) -> Option<usize> {
+    (length <= IN_MEMORY).then(|| length.next_power_of_two().max(SMALL))
 }
 
 /// A file write may wait for the disk: other connections are not to wait with it.

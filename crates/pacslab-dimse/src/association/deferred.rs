@@ -56,6 +56,24 @@ impl Association {
         Ok(())
     }
 
+    /// Waits for something that has nothing to do with the peer, and answers what is done meanwhile.
+    pub(crate) async fn meanwhile(
+        &mut self,
+        mut waiting: BoxFuture<'static, ()>,
+    ) -> Result<(), Error> {
+        loop {
+            let done = std::future::poll_fn(|cx| match poll_done(&mut self.deferred, cx) {
+                done if done.is_empty() => waiting.as_mut().poll(cx).map(|()| None),
+                done => Poll::Ready(Some(done)),
+            })
+            .await;
+            match done {
+                Some(done) => self.answer(done).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
     pub(super) async fn answer(&mut self, done: Vec<(Deferred, Stored)>) -> Result<(), Error> {
         if done.is_empty() {
             return Ok(());

@@ -34,6 +34,12 @@ pub struct StoreBegin<'a> {
 
 /// Where the data set of one object goes. Dropping it before the end throws the object away.
 pub trait StoreSink: Send {
+    /// What to wait for before the next so many bytes are written, if there is something; it has to
+    /// end by itself. Meanwhile nothing is read.
+    fn room(&mut self, _bytes: usize) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
     /// The next bytes. After an error the rest is skipped and the error answered.
     fn write(&mut self, chunk: &[u8]) -> Result<(), StatusReply>;
 
@@ -140,6 +146,9 @@ async fn receive(
     };
     while let Some(chunk) = association.data_chunk().await? {
         *bytes += chunk.len() as u64;
+        if let Some(room) = sink.room(chunk.len()) {
+            association.meanwhile(room).await?;
+        }
         if let Err(reply) = sink.write(&chunk) {
             return Ok(Err(reply));
         }

@@ -46,7 +46,7 @@ pub(super) async fn store(
         let mut failed = None;
         while let Some(piece) = parts.chunk().await? {
             if failed.is_none() {
-                failed = intake.write(&piece).err();
+                failed = intake.write(&piece).await.err();
             }
         }
         let result = match failed {

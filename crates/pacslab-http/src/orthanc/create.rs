@@ -27,7 +27,7 @@ pub(crate) async fn create(
     let mut failed = None;
     while let Some(piece) = upload.next().await? {
         if failed.is_none() {
-            failed = intake.write(&piece).err();
+            failed = intake.write(&piece).await.err();
         }
     }
     let receipt = match failed {

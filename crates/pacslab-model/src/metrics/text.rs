@@ -142,6 +142,24 @@ pub fn write(text: &mut Text) {
         &m.commit_time,
         1e6,
     );
+    text.one(
+        "pacslab_receive_memory_bytes",
+        Kind::Gauge,
+        "Memory taken by objects that arrive or wait to be committed (storage.receive_memory).",
+        m.receive_memory.get(),
+    );
+    text.one(
+        "pacslab_receive_waits_total",
+        Kind::Counter,
+        "How often a sender had to wait for that memory.",
+        m.receive_waits.get(),
+    );
+    text.one(
+        "pacslab_receive_spilled_total",
+        Kind::Counter,
+        "Objects that went to a file of their own for want of that memory.",
+        m.receive_spilled.get(),
+    );
     text.table(
         "pacslab_http_requests_total",
         "HTTP requests, by kind of route and status.",

@@ -44,7 +44,7 @@ declare::config! {
         /// Longest PDU that is received, in bytes.
         max_pdu: u32 = "131072",
         /// Associations at a time; further ones are rejected (transient, local limit exceeded).
-        max_associations: usize = "100",
+        max_associations: usize = "500",
         /// Speak TLS, with the files of `[tls]`; 2762 is the port that is registered for it.
         tls: bool = "false",
         /// How long a peer may take to open an association.
@@ -127,6 +127,8 @@ declare::config! {
         max_patients: u64 = "0",
         /// How much of the disk stays free; 0: nothing is left. Not looked at on Windows.
         keep_free: Bytes = "0",
+        /// How much memory objects may take while they arrive and wait for the disk, over all associations and uploads; at least 1 MiB. When little is left, large ones go to disk earlier and senders wait for the disk.
+        receive_memory: Bytes = "64 MiB",
         /// At one of these limits: `refuse` what comes (C-STORE 0xA700, HTTP 507), or `delete-oldest`: patients that nothing came of for the longest time go, unless they are protected.
         when_full: WhenFull = "refuse",
     }

@@ -32,6 +32,7 @@ mod mllp;
 mod modality;
 mod move_;
 mod peers_alone;
+mod pressure;
 mod remake;
 mod store;
 mod tls;

@@ -26,16 +26,44 @@ pub(crate) struct Association {
 impl Association {
     #[track_caller]
     pub(crate) fn request(port: u16) -> Self {
-        let mut stream = connect(port);
         let contexts = [
             (1, VERIFICATION, IMPLICIT_LE),
             (3, CT_IMAGE, IMPLICIT_LE),
             (5, CT_IMAGE, EXPLICIT_LE),
         ];
-        stream.write_all(&associate_rq(1, &contexts)).expect("the request is sent");
+        Self::offer(port, &associate_rq(1, &contexts))
+    }
+
+    /// One on which 16 operations may be under way at a time (PS3.7 D.3.3.3), with context 3.
+    #[track_caller]
+    pub(crate) fn windowed(port: u16) -> Self {
+        let window = item(0x53, &[0, 16, 0, 1]);
+        Self::offer(port, &associate_rq_with(1, &[(3, CT_IMAGE, IMPLICIT_LE)], &window))
+    }
+
+    /// One for a single SOP class in implicit VR, as context 1.
+    #[track_caller]
+    pub(crate) fn of(port: u16, class: &str) -> Self {
+        Self::offer(port, &associate_rq(1, &[(1, class, IMPLICIT_LE)]))
+    }
+
+    #[track_caller]
+    fn offer(port: u16, request: &[u8]) -> Self {
+        let mut stream = connect(port);
+        stream.write_all(request).expect("the request is sent");
         let (kind, _) = read_pdu(&mut stream).expect("an answer to A-ASSOCIATE-RQ");
         assert_eq!(kind, ASSOCIATE_AC, "the association is accepted");
         Self { stream }
+    }
+
+    /// Cuts the connection, for the twin as well.
+    pub(crate) fn close(&self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// The other half, for a thread that only reads.
+    pub(crate) fn twin(&self) -> Self {
+        Self { stream: self.stream.try_clone().expect("a socket can be shared") }
     }
 
     #[track_caller]
@@ -110,6 +138,11 @@ pub(crate) fn read_pdu(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
 
 /// A-ASSOCIATE-RQ (PS3.8 9.3.2) proposing contexts of one transfer syntax each.
 pub(crate) fn associate_rq(version: u16, contexts: &[(u8, &str, &str)]) -> Vec<u8> {
+    associate_rq_with(version, contexts, &[])
+}
+
+/// The same with more items of user information.
+fn associate_rq_with(version: u16, contexts: &[(u8, &str, &str)], items: &[u8]) -> Vec<u8> {
     let mut body = version.to_be_bytes().to_vec();
     body.extend([0, 0]);
     body.extend(b"PACSLAB         PROBE           ");
@@ -123,6 +156,7 @@ pub(crate) fn associate_rq(version: u16, contexts: &[(u8, &str, &str)]) -> Vec<u
     }
     let mut user = item(0x51, &16_384_u32.to_be_bytes());
     user.extend(item(0x52, b"2.25.190129486241"));
+    user.extend(items);
     body.extend(item(0x50, &user));
     pdu(0x01, &body)
 }

@@ -1,0 +1,187 @@
+//! Many at once, greedy ones and slow ones: memory stays bounded and nobody waits for another's
+//! sender. What is asserted is that things happen, not how fast.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::support::raw_dimse::{
+    Association, CT_IMAGE, Field, P_DATA, command_set, element, p_data, padded, store_rq,
+};
+use crate::support::{Lab, wait};
+
+const WORKLIST: &str = "1.2.840.10008.5.1.4.31";
+
+/// A CT image with so many bytes of pixels, in implicit VR.
+fn image(instance: &str, pixels: usize) -> Vec<u8> {
+    let mut set = element(0x0008, 0x0016, &padded(CT_IMAGE));
+    set.extend(element(0x0008, 0x0018, &padded(instance)));
+    set.extend(element(0x0010, 0x0020, b"PRESSURE"));
+    set.extend(element(0x0020, 0x000D, &padded("2.25.77")));
+    set.extend(element(0x0020, 0x000E, &padded("2.25.771")));
+    set.extend(element(0x7FE0, 0x0010, &vec![7; pixels]));
+    set
+}
+
+/// Sends a C-STORE request and these bytes of its data set, each PDU as long as is allowed.
+fn send(association: &mut Association, instance: &str, bytes: &[u8], last: bool) {
+    association.send_command(3, &store_rq(CT_IMAGE, instance));
+    go_on(association, bytes, last);
+}
+
+fn go_on(association: &mut Association, bytes: &[u8], last: bool) {
+    let count = bytes.chunks(120_000).count();
+    for (at, part) in bytes.chunks(120_000).enumerate() {
+        association.send_raw(&p_data(3, false, last && at + 1 == count, part));
+    }
+}
+
+/// The value of a metric without labels.
+#[track_caller]
+fn metric(lab: &Lab, name: &str) -> u64 {
+    let text = lab.get("/metrics").text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// Answers of the worklist.
+#[track_caller]
+fn worklist(lab: &Lab) -> usize {
+    let mut association = Association::of(lab.dicom, WORKLIST);
+    let command = command_set(&[
+        (0x0002, Field::Uid(WORKLIST)),
+        (0x0100, Field::Us(0x0020)),
+        (0x0110, Field::Us(1)),
+        (0x0700, Field::Us(0)),
+        (0x0800, Field::Us(0x0001)),
+    ]);
+    association.send_command(1, &command);
+    association.send_raw(&p_data(1, false, true, &element(0x0008, 0x0050, b"")));
+    let mut answers = 0;
+    loop {
+        match association.status() {
+            Some(0xFF00 | 0xFF01) => {
+                answers += 1;
+                assert_eq!(association.next_pdu(), Some(P_DATA), "the data set of an answer");
+            }
+            Some(0) => return answers,
+            other => panic!("C-FIND is answered {other:X?}"),
+        }
+    }
+}
+
+/// A small image, a C-ECHO and a question to the worklist are answered, each on an association of
+/// its own.
+#[track_caller]
+fn assert_served(lab: &Lab, instance: &str) {
+    lab.assert_alive();
+    assert_eq!(worklist(lab), 1);
+    let stored = Association::request(lab.dicom).store(3, instance, &image(instance, 8_000));
+    assert_eq!(stored, Some(0), "a small image is stored");
+    let answer = lab.get("/statistics");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn five_hundred_associations_stand_and_each_answers() {
+    let lab = Lab::start();
+    let mut all: Vec<Association> = (0..500).map(|_| Association::request(lab.dicom)).collect();
+    assert_eq!(metric(&lab, "pacslab_associations_open"), 500);
+    for association in all.iter_mut().step_by(50) {
+        association.echo();
+    }
+    all.last_mut().unwrap().echo();
+}
+
+/// Without a common limit each of these held its megabyte: 220 MB together.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_stays_bounded_while_many_large_objects_are_half_received() {
+    const SENDERS: usize = 200;
+    let mut lab = Lab::setup().config("[storage]\nreceive_memory = \"16 MiB\"\n").start();
+    lab.place("A-1", "P-1", "PYMOD1");
+    wait::until_true("the worklist to have the order", || worklist(&lab) == 1);
+    let before = lab.memory().unwrap();
+    let instances: Vec<String> = (0..SENDERS).map(|at| format!("2.25.9{at}")).collect();
+    let mut halves = Vec::new();
+    for instance in &instances {
+        let mut association = Association::request(lab.dicom);
+        let object = image(instance, 1_000_000);
+        send(&mut association, instance, &object[..960_000], false);
+        halves.push((association, object));
+    }
+    let held = || metric(&lab, "pacslab_receive_memory_bytes");
+    wait::until_true("what was sent to be received", || {
+        held() + metric(&lab, "pacslab_receive_spilled_total") * 960_000 > 150 << 20
+    });
+    assert!(held() <= 16 << 20, "{} bytes are held", held());
+    let grown = lab.memory().unwrap() - before;
+    assert!(grown < 110_000, "{grown} kB more than before");
+    // those that come meanwhile find room
+    assert_served(&lab, "2.25.8");
+    // and what was half received gets its other half
+    for (association, object) in &mut halves {
+        go_on(association, &object[960_000..], true);
+        assert_eq!(association.status(), Some(0));
+    }
+    let held = || metric(&lab, "pacslab_receive_memory_bytes");
+    wait::until_true("the memory to be given back", || held() == 0);
+}
+
+/// A sender that stops in the middle of an object is sent away, and leaves nothing behind.
+#[test]
+fn senders_that_stop_half_way_end_by_the_timeout() {
+    let lab = Lab::setup().config("[dicom]\nidle_timeout = \"1s\"\n").start();
+    let object = image("2.25.5", 500_000);
+    let mut slow: Vec<Association> = (0..8).map(|_| Association::request(lab.dicom)).collect();
+    for association in &mut slow {
+        send(association, "2.25.5", &object[..400_000], false);
+    }
+    lab.assert_alive();
+    for association in &mut slow {
+        assert_eq!(association.status(), None, "it is aborted");
+    }
+    wait::until_true("the memory to be given back", || {
+        metric(&lab, "pacslab_receive_memory_bytes") == 0
+    });
+}
+
+/// Sixteen at a time from each of six, without end: others have their turn.
+#[test]
+fn greedy_senders_leave_room_for_others() {
+    let lab = Lab::setup().config("[storage]\nreceive_memory = \"8 MiB\"\n").start();
+    lab.place("A-1", "P-1", "PYMOD1");
+    wait::until_true("the worklist to have the order", || worklist(&lab) == 1);
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for sender in 0..6 {
+            let mut sending = Association::windowed(lab.dicom);
+            let mut reading = sending.twin();
+            let (over, answered) = (&over, &answered);
+            scope.spawn(move || {
+                while let Some(status) = reading.status() {
+                    assert_eq!(status, 0);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            scope.spawn(move || {
+                for at in 0.. {
+                    if over.load(Ordering::Relaxed) {
+                        return sending.close();
+                    }
+                    let instance = format!("2.25.6{sender}{at}");
+                    send(&mut sending, &instance, &image(&instance, 500_000), true);
+                }
+            });
+        }
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for round in 0..5 {
+                let before = answered.load(Ordering::Relaxed);
+                assert_served(&lab, &format!("2.25.7{round}"));
+                wait::until_true("the greedy ones to go on as well", || {
+                    answered.load(Ordering::Relaxed) > before
+                });
+            }
+        }));
+        over.store(true, Ordering::Relaxed);
+        done.unwrap_or_else(|why| std::panic::resume_unwind(why));
+    });
+}
