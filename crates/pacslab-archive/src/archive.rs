@@ -6,13 +6,14 @@ use std::sync::{Arc, RwLock};
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
 use pacslab_model::{Clock, Emit, Event, Outcome, Query};
 use pacslab_store::{Blobs, Counts, Index, Row, Scope, StoreError, Stored};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::buffers::Buffers;
 use crate::change::{Change, Changed};
 use crate::events;
 use crate::ingest::{Committer, IngestError, Job, Limits, Origin, Receipt, Request, Writer};
 use crate::memory::Memory;
+use crate::outgoing::OUTGOING;
 use crate::quota::Quota;
 use crate::replay::replay;
 
@@ -33,6 +34,8 @@ pub struct Archive {
     pub(crate) emit: Arc<dyn Emit>,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) memory: Arc<Memory>,
+    /// What is read for those who retrieve, in KiB.
+    pub(crate) outgoing: Arc<Semaphore>,
     arrived: Arc<Notify>,
     /// How often studies have moved between patients.
     moves: AtomicU64,
@@ -115,6 +118,7 @@ impl Archive {
             emit,
             buffers,
             memory: Arc::default(),
+            outgoing: Arc::new(Semaphore::new(OUTGOING)),
             arrived,
             moves: AtomicU64::new(0),
             compacting: tokio::sync::Mutex::new(()),

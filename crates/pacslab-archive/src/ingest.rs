@@ -7,6 +7,7 @@
 mod committer;
 mod note;
 mod room;
+mod turns;
 mod writer;
 
 use pacslab_dicom::{ParseError, dict};

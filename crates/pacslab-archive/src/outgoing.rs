@@ -10,6 +10,7 @@ use pacslab_dimse::service::get::{Failed, Object};
 use pacslab_dimse::{Contexts, Error};
 use pacslab_model::{Uid, uids};
 use pacslab_store::Stored;
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::task::JoinHandle;
 
 use crate::archive::{Archive, ArchiveError, syntax_of};
@@ -22,6 +23,8 @@ pub struct Outgoing {
     /// For what is ready and what is under way.
     contexts: Option<Arc<Contexts>>,
     ready: VecDeque<(Stored, Result<Object, String>)>,
+    /// For what is ready, and the last that was taken.
+    held: Option<OwnedSemaphorePermit>,
     ahead: Option<Ahead>,
 }
 
@@ -29,16 +32,23 @@ pub struct Outgoing {
 #[derive(Debug)]
 struct Ahead {
     batch: Arc<[Stored]>,
+    held: OwnedSemaphorePermit,
     reading: JoinHandle<Vec<Result<Object, String>>>,
 }
 
 /// Bytes that are read at once; one instance may be more.
 const BATCH: u64 = 1 << 20;
 
+/// What all retrieves of the DICOM doors and pushes hold together, in KiB. An object that is larger
+/// waits until it is the only one. Nobody holds anything while he waits, so each wait ends with
+/// those who send, or with their timeouts (ADR 0015).
+pub(crate) const OUTGOING: usize = 256 << 10;
+
 impl Outgoing {
     pub fn new(archive: Arc<Archive>, instances: Vec<Stored>) -> Self {
         let waiting = instances.into();
-        Self { archive, waiting, contexts: None, ready: VecDeque::new(), ahead: None }
+        let (ready, held) = (VecDeque::new(), None);
+        Self { archive, waiting, contexts: None, ready, held, ahead: None }
     }
 
     /// How many are left.
@@ -65,10 +75,18 @@ impl Outgoing {
     ) -> Option<(Stored, Result<Object, String>)> {
         self.turn_to(contexts);
         if self.ready.is_empty() {
-            self.read_ahead(contexts);
+            // the last one was sent
+            self.held = None;
+            if self.ahead.is_none() && !self.waiting.is_empty() {
+                let (count, room) = self.next_batch();
+                let room = self.archive.outgoing.clone().acquire_many_owned(room).await;
+                // nobody closes it
+                self.read(contexts, count, room.ok()?);
+            }
             // put back only by its end: this future may be dropped while it waits
             let objects = (&mut self.ahead.as_mut()?.reading).await;
-            let batch = self.ahead.take()?.batch;
+            let Ahead { batch, held, .. } = self.ahead.take()?;
+            self.held = Some(held);
             let objects = objects.unwrap_or_else(|_| {
                 batch.iter().map(|_| Err(ArchiveError::Stopped.to_string())).collect()
             });
@@ -108,24 +126,38 @@ impl Outgoing {
         }
     }
 
+    /// Reads the next ones while others are sent, if there is room for them now.
     fn read_ahead(&mut self, contexts: &Arc<Contexts>) {
         if self.ahead.is_some() || self.waiting.is_empty() {
             return;
         }
-        let mut bytes = 0;
-        let mut batch = Vec::new();
-        while let Some(stored) = self.waiting.pop_front_if(|stored| {
-            bytes += stored.location.len;
-            batch.is_empty() || bytes <= BATCH
-        }) {
-            batch.push(stored);
+        let (count, room) = self.next_batch();
+        match self.archive.outgoing.clone().try_acquire_many_owned(room) {
+            Ok(held) => self.read(contexts, count, held),
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
         }
-        let batch: Arc<[Stored]> = batch.into();
+    }
+
+    /// How many are read at once, and the room for them.
+    fn next_batch(&self) -> (usize, u32) {
+        let (mut count, mut bytes) = (0, 0);
+        for stored in &self.waiting {
+            let more = bytes + stored.location.len;
+            if count > 0 && more > BATCH {
+                break;
+            }
+            (count, bytes) = (count + 1, more);
+        }
+        (count, (bytes >> 10).clamp(1, OUTGOING as u64) as u32)
+    }
+
+    fn read(&mut self, contexts: &Arc<Contexts>, count: usize, held: OwnedSemaphorePermit) {
+        let batch: Arc<[Stored]> = self.waiting.drain(..count).collect();
         let (archive, contexts, job) = (self.archive.clone(), contexts.clone(), batch.clone());
         let reading = tokio::task::spawn_blocking(move || {
             job.iter().map(|stored| object(&archive, &contexts, stored)).collect()
         });
-        self.ahead = Some(Ahead { batch, reading });
+        self.ahead = Some(Ahead { batch, held, reading });
     }
 }
 

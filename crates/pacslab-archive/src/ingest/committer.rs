@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::note::{Note, index_entry};
 use super::room::Limits;
+use super::turns::in_turns;
 use super::{IngestError, Origin, Receipt, Received};
 use crate::archive::ArchiveError;
 use crate::buffers::Buffers;
@@ -30,6 +31,17 @@ pub(crate) struct Job {
     pub(crate) body: Body,
     /// The memory that it takes.
     pub(crate) share: Share,
+}
+
+impl Job {
+    /// Bytes that are written for it, or what takes as long.
+    fn weight(&self) -> u64 {
+        match &self.body {
+            Body::Memory { dataset, .. } => dataset.len() as u64,
+            // it is on the disk, and has syncs of its own
+            Body::Segment(_) => 1 << 20,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -172,22 +184,24 @@ enum Behind {
 
 impl Work {
     fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(first) = tasks.blocking_recv() {
-            let mut next = Some(first);
-            let mut change = None;
-            while let Some(task) = next.take() {
-                match task {
-                    Task::Store(waiting) => batch.push(waiting),
-                    // what came before it is stored before it
-                    Task::Change(task) => change = Some(task),
-                }
-                if batch.len() < BATCH && change.is_none() {
-                    next = tasks.try_recv().ok();
+        let mut waiting: Vec<Waiting> = Vec::with_capacity(BATCH);
+        let mut change: Option<ChangeTask> = None;
+        loop {
+            // what came before a change is stored before it
+            while change.is_none() && waiting.len() < BATCH {
+                match if waiting.is_empty() { tasks.blocking_recv() } else { tasks.try_recv().ok() }
+                {
+                    Some(Task::Store(one)) => waiting.push(one),
+                    Some(Task::Change(task)) => change = Some(task),
+                    None => break,
                 }
             }
+            if waiting.is_empty() && change.is_none() {
+                return;
+            }
+            let batch = next_batch(&mut waiting);
             let (small, large): (Vec<Waiting>, Vec<Waiting>) =
-                batch.drain(..).partition(|(job, _)| matches!(job.body, Body::Memory { .. }));
+                batch.into_iter().partition(|(job, _)| matches!(job.body, Body::Memory { .. }));
             let tight = small.len() > 1
                 && self.limits.are_tight(&*self.blobs, &*self.index, small.iter().map(|(j, _)| j));
             // near a limit each is asked for by itself: some may fit where all do not
@@ -199,7 +213,9 @@ impl Work {
             for one in alone.into_iter().chain(large) {
                 self.guarded(|work| work.commit(vec![one]));
             }
-            if let Some(task) = change {
+            if waiting.is_empty()
+                && let Some(task) = change.take()
+            {
                 self.guarded(|work| work.change(task));
             }
         }
@@ -382,6 +398,19 @@ impl Work {
         }
         self.blobs.append(&records).map(Some)
     }
+}
+
+/// Takes all that waits or, if that is too much at once, in turns: the first of each sender, the
+/// second of each, and so on. Those of one sender stay in their order.
+fn next_batch(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
+    let all = waiting.iter().map(|(job, _)| (job.note.source.remote.as_str(), job.weight()));
+    let chosen = in_turns(&all.collect::<Vec<_>>());
+    let (mut batch, mut rest) = (Vec::with_capacity(BATCH), Vec::new());
+    for (one, chosen) in waiting.drain(..).zip(chosen) {
+        if chosen { batch.push(one) } else { rest.push(one) }
+    }
+    *waiting = rest;
+    batch
 }
 
 struct Committed {

@@ -1,10 +1,12 @@
 //! Many at once, greedy ones and slow ones: memory stays bounded and nobody waits for another's
 //! sender. What is asserted is that things happen, not how fast.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::raw_dimse::{
-    Association, CT_IMAGE, Field, P_DATA, command_set, element, p_data, padded, store_rq,
+    Association, CT_IMAGE, Field, P_DATA, accept, command_set, element, p_data, padded, store_rq,
 };
 use crate::support::{Lab, wait};
 
@@ -184,4 +186,78 @@ fn greedy_senders_leave_room_for_others() {
         over.store(true, Ordering::Relaxed);
         done.unwrap_or_else(|why| std::panic::resume_unwind(why));
     });
+}
+
+/// Those who read nothing of what they asked for hold nobody up, and what is read for them is
+/// bounded: 24 times 40 MB it would be.
+#[test]
+fn receivers_that_read_nothing_slow_nobody() {
+    let deaf = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    let mut lab = Lab::setup().peer("DEAF", port).start();
+    lab.place("A-1", "P-1", "PYMOD1");
+    wait::until_true("the worklist to have the order", || worklist(&lab) == 1);
+    let instance = "2.25.40";
+    let mut sender = Association::request(lab.dicom);
+    send(&mut sender, instance, &image(instance, 40_000_000), true);
+    assert_eq!(sender.status(), Some(0));
+    let before = lab.memory();
+    // more than the sockets of both ends take
+    let readers: Vec<TcpStream> = (0..2).map(|_| ask_for_the_study(&lab)).collect();
+    let movers: Vec<Association> = (0..24).map(|_| move_to_deaf(&lab)).collect();
+    let called: Vec<TcpStream> = movers.iter().map(|_| accept(&deaf)).collect();
+    // those for whom there is memory have begun to send
+    wait::until_true("objects to be sent", || {
+        let begun = |stream: &&TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            stream.peek(&mut [0]).is_ok()
+        };
+        called.iter().filter(begun).count() >= 6
+    });
+    assert_served(&lab, "2.25.41");
+    if let (Some(before), Some(now)) = (before, lab.memory()) {
+        assert!(now < before + 480_000, "{before} kB, then {now} kB");
+    }
+    drop((readers, called));
+    for mut mover in movers {
+        let answered = std::iter::from_fn(|| mover.status()).find(|status| *status != 0xFF00);
+        assert_eq!(answered, Some(0xA702), "nothing could be sent");
+    }
+    assert_served(&lab, "2.25.42");
+}
+
+/// A WADO-RS request of which only the beginning of the answer is read.
+fn ask_for_the_study(lab: &Lab) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", lab.http)).unwrap();
+    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
+    let request = format!(
+        "GET /dicom-web/studies/2.25.77 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Basic \
+         b3J0aGFuYzpvcnRoYW5j\r\nAccept: multipart/related; type=\"application/dicom\"; \
+         transfer-syntax=*\r\n\r\n",
+        lab.http
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    stream
+}
+
+/// A C-MOVE of the study.
+fn move_to_deaf(lab: &Lab) -> Association {
+    const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
+    let mut association = Association::of(lab.dicom, STUDY_ROOT_MOVE);
+    let command = command_set(&[
+        (0x0002, Field::Uid(STUDY_ROOT_MOVE)),
+        (0x0100, Field::Us(0x0021)),
+        (0x0110, Field::Us(1)),
+        (0x0600, Field::Uid("DEAF")),
+        (0x0700, Field::Us(0)),
+        (0x0800, Field::Us(0x0001)),
+    ]);
+    association.send_command(1, &command);
+    let mut keys = element(0x0008, 0x0052, b"STUDY ");
+    keys.extend(element(0x0020, 0x000D, &padded("2.25.77")));
+    association.send_raw(&p_data(1, false, true, &keys));
+    association
 }

@@ -141,6 +141,24 @@ pub(crate) fn associate_rq(version: u16, contexts: &[(u8, &str, &str)]) -> Vec<u
     associate_rq_with(version, contexts, &[])
 }
 
+/// Takes an association whose first context is accepted, in implicit VR.
+#[track_caller]
+pub(crate) fn accept(listener: &std::net::TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().expect("somebody calls");
+    stream.set_read_timeout(Some(wait::PATIENCE)).expect("a timeout can be set");
+    let (_, request) = read_pdu(&mut stream).expect("an A-ASSOCIATE-RQ");
+    let mut body = request[..68].to_vec();
+    body.extend(item(0x10, b"1.2.840.10008.3.1.1.1"));
+    let mut context = vec![1, 0, 0, 0];
+    context.extend(item(0x40, IMPLICIT_LE.as_bytes()));
+    body.extend(item(0x21, &context));
+    let mut user = item(0x51, &16_384_u32.to_be_bytes());
+    user.extend(item(0x52, b"2.25.190129486241"));
+    body.extend(item(0x50, &user));
+    stream.write_all(&pdu(ASSOCIATE_AC, &body)).expect("the answer is sent");
+    stream
+}
+
 /// The same with more items of user information.
 fn associate_rq_with(version: u16, contexts: &[(u8, &str, &str)], items: &[u8]) -> Vec<u8> {
     let mut body = version.to_be_bytes().to_vec();
