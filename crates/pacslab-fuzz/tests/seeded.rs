@@ -19,6 +19,7 @@ fn folder(kind: &str, target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(kind).join(target)
 }
 
+#[allow(clippy::disallowed_methods, reason = "how long a person wants it to go on")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
