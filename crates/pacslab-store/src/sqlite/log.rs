@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -60,6 +60,7 @@ enum Message {
 /// The longest a transaction grows, and the longest an event waits for one.
 const BATCH: usize = 512;
 const GATHER: Duration = Duration::from_millis(20);
+const NAP: Duration = Duration::from_millis(4);
 
 impl EventLog {
     /// Opens a log, made if it is not there. A damaged one is set aside: an event log is no reason
@@ -254,11 +255,21 @@ impl Keeper {
         batch: &mut Vec<Arc<Kept>>,
         flushed: &mut Vec<SyncSender<()>>,
     ) -> bool {
+        let mut silent = Duration::ZERO;
         while batch.len() < BATCH && flushed.is_empty() {
-            match waiting.recv_timeout(GATHER) {
-                Ok(message) => self.take(message, batch, flushed),
-                Err(RecvTimeoutError::Timeout) => return false,
-                Err(RecvTimeoutError::Disconnected) => return true,
+            match waiting.try_recv() {
+                Ok(message) => {
+                    self.take(message, batch, flushed);
+                    silent = Duration::ZERO;
+                }
+                Err(TryRecvError::Empty) if silent >= GATHER => return false,
+                // who waits on the queue is woken by each event, and that is paid by those who
+                // emit: it cost a third of an association that only echoes
+                Err(TryRecvError::Empty) => {
+                    std::thread::sleep(NAP);
+                    silent += NAP;
+                }
+                Err(TryRecvError::Disconnected) => return true,
             }
         }
         false
