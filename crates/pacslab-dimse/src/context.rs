@@ -186,9 +186,12 @@ impl Contexts {
         abstract_syntax: &str,
         transfer_syntax: Option<&str>,
     ) -> Result<&Arc<Context>, Error> {
-        let found = self.find(abstract_syntax, transfer_syntax).and_then(|context| {
-            self.we_are_scu(abstract_syntax).then_some(context).ok_or(Refusal::Role)
-        });
+        // before the transfer syntax: without the role no other syntax would help
+        let agreed = self.accepted.iter().any(|c| c.abstract_syntax.as_str() == abstract_syntax);
+        let found = match agreed && !self.we_are_scu(abstract_syntax) {
+            true => Err(Refusal::Role),
+            false => self.find(abstract_syntax, transfer_syntax),
+        };
         found.map_err(|reason| Error::ContextRefused {
             abstract_syntax: abstract_syntax.into(),
             reason,
@@ -258,6 +261,10 @@ mod tests {
             |role, class| Contexts::new(role, &proposed, &answer).request(class, None).is_ok();
         assert!(may(Role::Acceptor, "1.2") && !may(Role::Acceptor, "1.4"));
         assert!(!may(Role::Requestor, "1.2") && may(Role::Requestor, "1.4"));
+        // a C-GET without roles was told that its transfer syntax was the wrong one
+        let missing = Contexts::new(Role::Acceptor, &proposed, &answer);
+        let refused = missing.request("1.4", Some("1.9")).unwrap_err().to_string();
+        assert!(refused.contains("role"), "{refused}");
     }
 
     #[test]
