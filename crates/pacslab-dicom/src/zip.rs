@@ -1,13 +1,17 @@
 //! ZIP files of DICOM files, read. PS3.12 Annex V; PKWARE APPNOTE 6.3.3, numbers in brackets.
 //!
-//! [`Directory`] walks the central directory of a file that can be sought in, one member at a
+//! [`Stream`] reads one that is still arriving. [`Directory`] walks the central directory of a file that can be sought in, one member at a
 //! time, and [`Member::open`] reads one. Nothing is believed: members that overlap, a whole that
 //! would grow out of proportion and a member that is longer than it says are refused. A name from
 //! inside is text for people and never becomes a path.
 
+mod stream;
+
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 
 use flate2::read::DeflateDecoder;
+
+pub use stream::{Part, Stream};
 
 /// What every ZIP file with a member begins with (4.3.7).
 pub const MAGIC: &[u8; 4] = b"PK\x03\x04";
@@ -46,8 +50,12 @@ fn broken(why: impl Into<String>) -> ZipError {
 }
 
 /// The most bytes that may come of so many.
-pub fn allowed(packed: u64) -> u64 {
-    ALWAYS.saturating_add(packed.saturating_mul(FOR_EACH))
+fn allowed(packed: u64) -> u64 {
+    allowed_with(ALWAYS, packed)
+}
+
+fn allowed_with(always: u64, packed: u64) -> u64 {
+    always.saturating_add(packed.saturating_mul(FOR_EACH))
 }
 
 /// One file in a ZIP file, as the central directory has it (4.3.12).
@@ -294,7 +302,7 @@ fn find_end<R: Read + Seek>(source: &mut R, length: u64) -> Result<End, ZipError
 }
 
 /// The numbers of the ZIP64 field (4.5.3).
-fn extra_64(mut extra: &[u8]) -> impl Iterator<Item = u64> {
+fn extra_64(mut extra: &[u8]) -> impl Iterator<Item = u64> + use<> {
     let mut numbers = Vec::new();
     while let Some((head, rest)) = extra.split_at_checked(4) {
         let length = usize::from(u16_at(head, 2)).min(rest.len());
@@ -330,7 +338,7 @@ mod tests {
     use super::*;
 
     /// A ZIP file of deflated members; `size` of the directory may be a lie.
-    fn zip(members: &[(&str, &[u8])], lie: Option<u32>) -> Vec<u8> {
+    pub(super) fn zip(members: &[(&str, &[u8])], lie: Option<u32>) -> Vec<u8> {
         let (mut file, mut directory) = (Vec::new(), Vec::new());
         for (name, bytes) in members {
             let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), Default::default());

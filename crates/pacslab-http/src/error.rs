@@ -242,6 +242,16 @@ impl From<BadPeer> for Error {
     }
 }
 
+impl From<pacslab_dicom::zip::ZipError> for Error {
+    fn from(error: pacslab_dicom::zip::ZipError) -> Self {
+        let text = format!("the ZIP file: {error}");
+        match error {
+            pacslab_dicom::zip::ZipError::Bomb { .. } => Self::TooLarge(text),
+            _ => Self::BadFile(text),
+        }
+    }
+}
+
 impl From<pacslab_dicom::ParseError> for Error {
     fn from(error: pacslab_dicom::ParseError) -> Self {
         Self::BadFile(error.to_string())

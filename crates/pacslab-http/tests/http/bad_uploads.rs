@@ -1,6 +1,7 @@
 //! Bodies that no sane client sends: answered, and with little held of them.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -130,4 +131,42 @@ async fn a_body_that_drips_is_hung_up_on() {
     let answer = lab.post("/instances", Body::from_stream(drip)).await;
     assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
     assert!(answer.text().contains("too slowly"), "{}", answer.text());
+}
+
+/// A deflated member without its lengths, and a beginning of what follows.
+fn zipped(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    let mut zip = b"PK\x03\x04\x14\0\x08\0\x08\0".to_vec();
+    zip.extend([0; 16]);
+    zip.extend([1, 0, 0, 0, b'a']);
+    zip.extend(packed.finish().unwrap());
+    zip
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zip_file_that_grows_out_of_proportion_is_refused() {
+    let lab = Lab::with(|state| state.limits.upload = 1 << 20);
+    let mut bomb = part_10(&ct("1.2", 1), TransferSyntax::ExplicitLe);
+    bomb.resize(64 << 20, 0);
+    let answer = lab.post("/instances", zipped(&bomb)).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", answer.text());
+    assert_eq!(lab.archive.counts().await.unwrap().instances, 0);
+}
+
+/// What is wrong with a ZIP file is said, and half a member is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_zip_files_are_refused() {
+    let lab = Lab::new();
+    let whole = zipped(&part_10(&ct("1.2", 1), TransferSyntax::ExplicitLe));
+    for cut in [4, 29, 31, 60, whole.len()] {
+        let answer = lab.post("/instances", whole[..cut].to_vec()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{cut}: {}", answer.text());
+    }
+    let mut wrong = whole;
+    wrong.extend([0; 24]);
+    let answer = lab.post("/instances", wrong).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+    assert!(answer.text().contains("damaged"), "{}", answer.text());
+    assert_eq!(lab.archive.counts().await.unwrap().instances, 0);
 }

@@ -6,22 +6,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use pacslab_model::Uid;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::client::{PeerArgs, Target};
+use crate::cmd::send::Sending;
 use crate::cmd::watch::SiteArgs;
 use crate::cmd::{Context, Example, help};
 use crate::config::{Config, Entry};
 use crate::exit::{Exit, Failure, Result};
 use crate::import::Found;
-use crate::import::door::{AT_A_TIME, Door, Folder, Http, Outcome};
+use crate::import::door::{AT_A_TIME, Dicom, Door, Folder, Http, Outcome};
 use crate::import::search::{Seen, search};
 use crate::offline::Offline;
+use crate::outbox::Outbox;
 use crate::output::size;
 
 /// Take objects in from folders, files, ZIP files and DICOMDIRs
 ///
-/// Into the data folder when no server uses it, and over HTTP to the server otherwise. What is there
+/// Into the data folder when no server uses it, and over HTTP to the server otherwise; to any PACS
+/// by C-STORE with --pacs. What is there
 /// already is recognised by its SOP instance UID before it is read, so an import that was interrupted
 /// goes on where it was when it is started again.
 #[derive(Debug, clap::Args)]
@@ -31,10 +36,12 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The data folder; made if there is none [default: that of the configuration]
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "pacs"])]
     data: Option<PathBuf>,
     #[command(flatten)]
     site: SiteArgs,
+    #[command(flatten)]
+    peer: PeerArgs,
 }
 
 /// Objects looked up and imported together.
@@ -48,6 +55,7 @@ impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab import data/samples", "a folder, into the embedded PACS"),
         ("pacslab import data/samples --data imported", "into a data folder of its own"),
+        ("pacslab import a.dcm b.dcm --pacs ORTHANC@127.0.0.1:4242", "by C-STORE, to any PACS"),
         ("pacslab import a.dcm b.dcm --json", "what came of it, as JSON"),
     ];
 
@@ -88,6 +96,14 @@ impl crate::cmd::Run for Args {
 
 impl Args {
     fn door(&self, config: &Config) -> Result<Door> {
+        let PeerArgs { pacs, host, port, aet, .. } = &self.peer;
+        if pacs.is_some() || host.is_some() || port.is_some() || aet.is_some() {
+            if self.site.url.is_some() {
+                return Err(Failure::usage("--url and --pacs are two ways to a server")
+                    .hint("give one of them"));
+            }
+            return Ok(Door::Dicom(Dicom::new(self.peer.resolve(config)?)));
+        }
         let made = self.data.is_some() || config.storage.dir.join("packs").is_dir();
         let offline = match &self.site.url {
             None if made => Offline::made(config)?,
@@ -168,6 +184,9 @@ impl<'a> Import<'a> {
     async fn batch(&mut self, objects: Vec<Found>) -> Result<()> {
         let uids: Vec<_> = objects.iter().map(|found| found.meta.sop_instance.clone()).collect();
         let known: HashSet<_> = self.door.known(&uids).await?;
+        if let Door::Dicom(dicom) = &*self.door.clone() {
+            return self.send(&dicom.target, objects, &known).await;
+        }
         let mut under_way = JoinSet::new();
         let mut over = None;
         for found in objects {
@@ -191,6 +210,29 @@ impl<'a> Import<'a> {
             over = self.next(&mut under_way).await.or(over);
         }
         over.map_or(Ok(()), Err)
+    }
+
+    /// The same over an association, as many at a time as the peer takes.
+    async fn send(
+        &mut self,
+        target: &Target,
+        objects: Vec<Found>,
+        known: &HashSet<Uid>,
+    ) -> Result<()> {
+        let all = objects.len();
+        let new = objects.into_iter().filter(|found| !known.contains(&found.meta.sop_instance));
+        let outbox = Outbox { items: new.map(Found::item).collect(), skipped: Vec::new() };
+        self.tally.there += (all - outbox.items.len()) as u64;
+        for sent in Sending::quietly(self.context, target, &outbox).await? {
+            if sent.is_stored() {
+                self.tally.new += 1;
+                self.tally.bytes += sent.bytes;
+            } else {
+                let why = sent.outcome();
+                self.tally.refuse(sent.path, why);
+            }
+        }
+        Ok(())
     }
 
     /// Counts one that is done; answers why there is no going on.

@@ -1,7 +1,6 @@
 //! `pacslab send`: C-STORE. PS3.4 B.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::SeekFrom;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -12,7 +11,6 @@ use pacslab_dimse::pdu::ProposedContext;
 use pacslab_dimse::service::store::StoreRequest;
 use pacslab_dimse::{Association, Data, Error, Proposal, StatusReply};
 use pacslab_model::Uid;
-use tokio::io::{AsyncSeekExt, BufReader};
 
 use crate::client::{PeerArgs, Target};
 use crate::cmd::{Context, Example, help};
@@ -78,28 +76,30 @@ fn tell_skipped(context: &Context<'_>, skipped: &[Skipped]) {
 }
 
 /// All associations of one command, and what came of each file.
-struct Sending<'a> {
+pub(crate) struct Sending<'a> {
     context: &'a Context<'a>,
     target: &'a Target,
     bar: Option<ProgressBar>,
     begun: Instant,
+    /// Somebody else tells what came of it.
+    quiet: bool,
     sent: Vec<Sent>,
 }
 
-struct Sent {
-    path: String,
+pub(crate) struct Sent {
+    pub(crate) path: String,
     meta: pacslab_dicom::FileMeta,
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// The final status, or why there is none.
-    outcome: std::result::Result<StatusReply, String>,
+    pub(crate) outcome: std::result::Result<StatusReply, String>,
 }
 
 impl Sent {
-    fn is_stored(&self) -> bool {
+    pub(crate) fn is_stored(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|reply| reply.status.is_done())
     }
 
-    fn outcome(&self) -> String {
+    pub(crate) fn outcome(&self) -> String {
         match &self.outcome {
             Ok(reply) => reply.to_string(),
             Err(why) => why.clone(),
@@ -113,7 +113,24 @@ impl<'a> Sending<'a> {
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(files as u64).with_style(style);
         let bar = context.out.shows_progress().then_some(bar);
-        Self { context, target, bar, begun: Instant::now(), sent: Vec::new() }
+        Self { context, target, bar, begun: Instant::now(), quiet: false, sent: Vec::new() }
+    }
+
+    /// Sends and tells nothing.
+    ///
+    /// # Errors
+    /// There is no association to be had, and nothing was sent.
+    pub(crate) async fn quietly(
+        context: &'a Context<'a>,
+        target: &'a Target,
+        outbox: &Outbox,
+    ) -> Result<Vec<Sent>> {
+        let (begun, sent) = (Instant::now(), Vec::new());
+        let mut sending = Self { context, target, bar: None, begun, quiet: true, sent };
+        for (contexts, items) in outbox.associations() {
+            sending.association(&contexts, &items).await?;
+        }
+        Ok(sending.sent)
     }
 
     /// Sends files over one association, which is opened again when it breaks; as many at a time
@@ -189,14 +206,14 @@ impl<'a> Sending<'a> {
         for item in others {
             self.add(item, Err(why.to_owned()));
         }
-        if !others.is_empty() {
+        if !others.is_empty() && !self.quiet {
             let text = format!("{} further files were not tried", others.len());
             self.context.out.warning(&text);
         }
     }
 
     fn add(&mut self, item: &Item, outcome: std::result::Result<StatusReply, String>) {
-        let path = item.path.display().to_string();
+        let path = item.place.name();
         self.sent.push(Sent { path, meta: item.meta.clone(), bytes: item.length, outcome });
         if let Some(bar) = &self.bar {
             bar.inc(1);
@@ -206,6 +223,9 @@ impl<'a> Sending<'a> {
     /// Tells of the last file, if it failed.
     fn warn(&self) {
         let Some(sent) = self.sent.last().filter(|sent| !sent.is_stored()) else { return };
+        if self.quiet {
+            return;
+        }
         let told = format!("{}: {}", sent.path, sent.outcome());
         match &self.bar {
             Some(bar) => bar.suspend(|| self.context.out.warning(&told)),
@@ -286,7 +306,7 @@ async fn begin(association: &mut Association, item: &Item) -> std::result::Resul
     match association.context_for(class, Some(own.as_str())) {
         Ok(_) if item.length > WHOLE => stream(association, item, &own).await,
         Ok(_) => {
-            let bytes = tokio::fs::read(&item.path).await.map_err(Error::Source)?;
+            let bytes = item.place.read().await.map_err(Error::Source)?;
             let data = bytes.get(item.start as usize..).unwrap_or_default();
             association.begin_store(request(item, &own, Data::Bytes(data))).await
         }
@@ -300,7 +320,7 @@ async fn begin(association: &mut Association, item: &Item) -> std::result::Resul
                 return Err(refused);
             };
             let accepted = TransferSyntax::from_uid(context.transfer_syntax.as_str());
-            let bytes = tokio::fs::read(&item.path).await.map_err(Error::Source)?;
+            let bytes = item.place.read().await.map_err(Error::Source)?;
             let data = bytes.get(item.start as usize..).unwrap_or_default();
             let set =
                 pacslab_dicom::parse(data, &item.meta.transfer_syntax).map_err(|problem| {
@@ -330,9 +350,7 @@ async fn stream(
     item: &Item,
     syntax: &Uid,
 ) -> std::result::Result<u16, Error> {
-    let mut file = tokio::fs::File::open(&item.path).await.map_err(Error::Source)?;
-    file.seek(SeekFrom::Start(item.start)).await.map_err(Error::Source)?;
-    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    let mut reader = item.place.from(item.start).await.map_err(Error::Source)?;
     association.begin_store(request(item, syntax, Data::Reader(&mut reader))).await
 }
 

@@ -1,16 +1,19 @@
-//! Where objects go: into a data folder that nobody uses, through the archive's ingest, or to a
-//! server over HTTP.
+//! Where objects go: into a data folder that nobody uses, through the archive's ingest, to a server
+//! over HTTP, or to any PACS by C-STORE.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pacslab_archive::{Archive, IngestError, Origin, Quota, Received};
-use pacslab_model::Uid;
+use pacslab_dicom::Dataset;
+use pacslab_dimse::Proposal;
+use pacslab_model::{Uid, Vr, tags, uids};
 use serde_json::{Value, json};
 
 use super::{Found, Pieces};
 use crate::bench::web::{Asked, Web};
+use crate::client::Target;
 use crate::exit::{Failure, Result};
 use crate::http::{Server, reason_in};
 use crate::offline::Offline;
@@ -22,6 +25,7 @@ pub(crate) const AT_A_TIME: usize = 16;
 pub(crate) enum Door {
     Folder(Folder),
     Http(Http),
+    Dicom(Dicom),
 }
 
 /// What came of an object.
@@ -41,13 +45,16 @@ impl Door {
         match self {
             Self::Folder(folder) => folder.known(uids).await,
             Self::Http(http) => http.known(uids).await,
+            Self::Dicom(dicom) => dicom.known(uids).await,
         }
     }
 
+    /// One object, by the doors that take them one by one.
     pub(crate) async fn put(&self, found: &Found) -> Outcome {
         match self {
             Self::Folder(folder) => folder.put(found).await,
             Self::Http(http) => http.put(found).await,
+            Self::Dicom(_) => Outcome::Refused("an association takes many at a time".to_owned()),
         }
     }
 
@@ -56,6 +63,7 @@ impl Door {
         match self {
             Self::Folder(folder) => folder.offline.folder.path().display().to_string(),
             Self::Http(http) => http.server.url(),
+            Self::Dicom(dicom) => dicom.target.peer.to_string(),
         }
     }
 }
@@ -208,6 +216,46 @@ impl Http {
             _ => Outcome::Refused(format!("status {status}: {}", reason_in(body))),
         };
         Ok((web, outcome))
+    }
+}
+
+/// A PACS, and whether it says what it has.
+#[derive(Debug)]
+pub(crate) struct Dicom {
+    pub(crate) target: Target,
+    blind: AtomicBool,
+}
+
+impl Dicom {
+    pub(crate) fn new(target: Target) -> Self {
+        Self { target, blind: AtomicBool::new(false) }
+    }
+
+    /// A C-FIND for a list of SOP instance UIDs, without those of study and series: a PACS may
+    /// refuse that (PS3.4 C.4.1.2.1), and gets everything then.
+    async fn known(&self, sop_instances: &[Uid]) -> Result<HashSet<Uid>> {
+        if sop_instances.is_empty() || self.blind.load(Ordering::Relaxed) {
+            return Ok(HashSet::new());
+        }
+        let list = sop_instances.iter().map(Uid::as_str).collect::<Vec<_>>().join("\\");
+        let keys = Dataset::new()
+            .with_str(tags::QUERY_RETRIEVE_LEVEL, Vr::CS, "IMAGE")
+            .with_str(tags::SOP_INSTANCE_UID, Vr::UI, list)
+            .with_str(tags::STUDY_INSTANCE_UID, Vr::UI, "")
+            .with_str(tags::SERIES_INSTANCE_UID, Vr::UI, "");
+        let root = uids::STUDY_ROOT_FIND;
+        let mut association = self.target.connect(Proposal::of(root)).await?;
+        let most = sop_instances.len().saturating_mul(4);
+        match association.find_all(root, &keys, most).await {
+            Ok((rows, reply)) if reply.status.is_success() => {
+                let _ = association.release().await;
+                Ok(rows.iter().map(|row| Uid::new(row.str(tags::SOP_INSTANCE_UID))).collect())
+            }
+            _ => {
+                self.blind.store(true, Ordering::Relaxed);
+                Ok(HashSet::new())
+            }
+        }
     }
 }
 

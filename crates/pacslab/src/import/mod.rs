@@ -8,9 +8,14 @@ pub(crate) mod search;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{self, Poll};
 
 use pacslab_dicom::zip::Member;
 use pacslab_dicom::{FileMeta, ParseError, file};
+use tokio::io::ReadBuf;
+
+use crate::outbox::Item;
 
 /// The meta information of nearly every file is shorter.
 const HEAD: u64 = 4 * 1024;
@@ -47,7 +52,30 @@ impl Place {
         }
     }
 
-    fn name(&self) -> String {
+    /// All of it.
+    pub(crate) async fn read(&self) -> io::Result<Vec<u8>> {
+        let place = self.clone();
+        elsewhere(move || {
+            let mut bytes = Vec::new();
+            place.open()?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
+        .await
+    }
+
+    /// What is behind `start`, as it is asked for.
+    pub(crate) async fn from(&self, start: u64) -> io::Result<Blocking> {
+        let place = self.clone();
+        elsewhere(move || {
+            let mut source = place.open()?;
+            io::copy(&mut source.by_ref().take(start), &mut io::sink())?;
+            Ok(Blocking(source))
+        })
+        .await
+    }
+
+    /// For people.
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Member { zip, member } => format!("{}: {}", zip.display(), member.name),
@@ -73,9 +101,29 @@ impl Found {
         Ok(read.map(|(meta, start)| Self { name, meta, start: start as u64, length, place }))
     }
 
+    /// The same for who sends it.
+    pub(crate) fn item(self) -> Item {
+        let Self { meta, start, length, place, .. } = self;
+        Item { place, meta, start, length: length.saturating_sub(start) }
+    }
+
     /// The file it is, or the ZIP file it is in, and its bytes from the beginning.
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         self.place.open()
+    }
+}
+
+/// A source that blocks, for who reads as tokio does; other tasks go on meanwhile.
+pub(crate) struct Blocking(Box<dyn Read + Send>);
+
+impl tokio::io::AsyncRead for Blocking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = tokio::task::block_in_place(|| self.0.read(into.initialize_unfilled()));
+        Poll::Ready(read.map(|count| into.advance(count)))
     }
 }
 

@@ -1,8 +1,9 @@
 //! `pacslab import`: folders, ZIP files and DICOMDIRs, into a server and into its folder.
 
 use crate::support::lab::{Lab, cli, pacslab};
+use crate::support::orthanc::Orthanc;
 use crate::support::process::{self, Finished, Running};
-use crate::support::{files, fixture, fixtures, needs, peers, study, wait};
+use crate::support::{dcmtk, files, fixture, fixtures, needs, peers, study, wait};
 use pacslab_dicom::file;
 use pacslab_model::{Uid, Vr, tags};
 use std::path::{Path, PathBuf};
@@ -168,6 +169,77 @@ fn a_dicomdir_is_followed_in_any_case_and_what_is_missing_is_named() {
     let lab = Lab::start();
     let ended = lab.run(&["import", folder, "--json"]).failure();
     assert_eq!((ended.code(), counts(&ended)), (Some(4), [3, 0, 0, 1]), "{ended}");
+}
+
+#[test]
+fn a_pacs_takes_them_by_c_store() {
+    let (lab, folder) = (Lab::start(), folder());
+    let peer = format!("PACSLAB@127.0.0.1:{}", lab.dicom);
+    let args = ["import", text(folder.path()), "--pacs", &peer, "--json"];
+    let all = study::INSTANCES as u64;
+    assert_eq!(counts(&cli(&args).success()), [all, 0, 1, 0]);
+    assert_eq!(counts(&cli(&args).success()), [0, all, 1, 0]);
+    assert_eq!(instances(&lab), study::INSTANCES);
+    let nobody = format!("PACSLAB@127.0.0.1:{}", wait::free_port());
+    let ended = cli(&["import", text(folder.path()), "--pacs", &nobody]).failure();
+    assert_eq!(ended.code(), Some(3), "{ended}");
+}
+
+#[test]
+fn dcmtk_takes_what_is_in_a_zip_file() {
+    needs!("python", "storescp", "dcmdump");
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("all.zip");
+    zip("deflated", &file, &files(&fixtures(), "dcm"));
+    let scp = dcmtk::StoreScp::start("PEER", &["-pm"]);
+    let peer = format!("PEER@127.0.0.1:{}", scp.port);
+    // it knows no C-FIND, and gets everything
+    let ended = cli(&["import", text(&file), "--pacs", &peer, "--json"]).success();
+    assert_eq!(counts(&ended), [study::INSTANCES as u64, 0, 0, 0], "{ended}");
+    let arrived = scp.file_of(study::CT_INSTANCE);
+    assert_eq!(dcmtk::dump(&arrived), dcmtk::dump(&fixture("ct.dcm")));
+}
+
+#[test]
+fn an_orthanc_takes_them_over_http_and_says_what_it_has() {
+    needs!("Orthanc");
+    let (home, folder) = (tempfile::tempdir().unwrap(), folder());
+    let orthanc = Orthanc::start(home.path(), &[]);
+    let url = format!("http://127.0.0.1:{}", orthanc.http);
+    let args = ["import", text(folder.path()), "--url", &url, "--json"];
+    let all = study::INSTANCES as u64;
+    assert_eq!(counts(&cli(&args).success()), [all, 0, 1, 0]);
+    assert_eq!(counts(&cli(&args).success()), [0, all, 1, 0]);
+    assert_eq!(orthanc.instances(), study::INSTANCES);
+}
+
+#[test]
+fn an_upload_may_be_a_zip_file() {
+    needs!("python");
+    let home = tempfile::tempdir().unwrap();
+    let notes = home.path().join("notes.txt");
+    std::fs::write(&notes, "nothing to see").unwrap();
+    let all = [files(&fixtures(), "dcm"), vec![notes]].concat();
+    for kind in ["deflated", "stored", "stream"] {
+        let (lab, file) = (Lab::start(), home.path().join(format!("{kind}.zip")));
+        zip(kind, &file, &all);
+        let body = std::fs::read(&file).unwrap();
+        let status = |at: usize| {
+            let told = lab.post("/instances", &body).ok().json();
+            let rows = told.as_array().unwrap_or_else(|| panic!("{told}")).clone();
+            assert_eq!(rows.len(), study::INSTANCES, "{kind}, {at}: {told}");
+            rows[0]["Status"].as_str().unwrap().to_owned()
+        };
+        assert_eq!([status(1), status(2)], ["Success", "AlreadyStored"], "{kind}");
+        // cut off: said so, and what was whole is stored
+        let cut = lab.post("/instances", &body[..body.len() / 2]);
+        assert_eq!(cut.status, 400, "{}", cut.text());
+        // our own archive comes back as one
+        let study = lab.get("/studies").ok().json()[0].as_str().unwrap().to_owned();
+        let archive = lab.get(&format!("/studies/{study}/archive"));
+        let told = lab.post("/instances", &archive.body).ok().json();
+        assert_eq!(told.as_array().map(Vec::len), Some(study::INSTANCES), "{kind}: {told}");
+    }
 }
 
 /// Small images of one series.

@@ -3,7 +3,8 @@
 //! What is exported is asked with C-FIND, which every PACS answers, or read from files, which tell
 //! more about the order.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use pacslab_dicom::{Dataset, Element, file};
 use pacslab_dimse::{Association, Proposal};
@@ -101,10 +102,14 @@ fn read(context: &Context<'_>, paths: &[PathBuf]) -> Result<Vec<Dataset>> {
     let outbox = Outbox::collect(paths);
     let mut headers = Vec::new();
     for item in &outbox.items {
-        let bytes = std::fs::read(&item.path).map_err(|e| Failure::file("read", &item.path, &e))?;
+        let (name, mut bytes) = (item.place.name(), Vec::new());
+        item.place
+            .open()
+            .and_then(|mut source| source.read_to_end(&mut bytes))
+            .map_err(|e| Failure::file("read", Path::new(&name), &e))?;
         match file::read_header(&bytes) {
             Ok((_, header)) => headers.push(header),
-            Err(e) => context.out.warning(&format!("skipped {}: {e}", item.path.display())),
+            Err(e) => context.out.warning(&format!("skipped {}: {e}", name)),
         }
     }
     if headers.is_empty() {
