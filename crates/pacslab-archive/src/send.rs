@@ -207,7 +207,8 @@ impl Delivery {
         self.association = None;
         let batch = self.batches.front_mut()?;
         let why = error.to_string();
-        if matches!(error, Error::Stalled { .. } | Error::Timeout { .. }) {
+        if matches!(error, Error::Stalled { .. } | Error::Timeout { .. } | Error::TakesTooSlowly(_))
+        {
             batch.unreachable = Some(why.clone());
         }
         // one of several did it: each by itself, so that the others arrive

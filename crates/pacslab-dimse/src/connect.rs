@@ -119,7 +119,7 @@ impl Association {
                 ..UserInformation::default()
             },
         };
-        let mut wire = Wire::new(stream, Role::Requestor, us.max_pdu, us.timeouts.idle);
+        let mut wire = Wire::new(stream, Role::Requestor, us.max_pdu, &us.timeouts);
         match establish(&mut wire, &rq, us, peer).await {
             Ok(ac) => {
                 let info = AssociationInfo::new(Role::Requestor, &rq, &ac, peer);

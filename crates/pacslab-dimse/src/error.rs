@@ -7,6 +7,7 @@ use pacslab_dicom::dict;
 use pacslab_model::Uid;
 
 use crate::message::CommandError;
+use crate::pace::TooSlow;
 use crate::pdu::{Abort, AssociateRj, ContextOutcome, PduError};
 
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,10 @@ pub enum Error {
     Timeout { during: &'static str, after: Duration },
     #[error("the peer took no data for {}; the connection was closed", seconds(.after))]
     Stalled { after: Duration },
+    #[error("the peer sent {how} while {during}; the association was aborted")]
+    TooSlow { during: &'static str, how: TooSlow },
+    #[error("the peer took {0}; the connection was closed")]
+    TakesTooSlowly(TooSlow),
     #[error("the peer closed the connection while {during}")]
     Closed { during: &'static str },
     #[error("the connection failed while {during}: {source}")]
@@ -90,7 +95,7 @@ pub(crate) fn named(uid: &Uid) -> String {
     }
 }
 
-fn seconds(duration: &Duration) -> String {
+pub(crate) fn seconds(duration: &Duration) -> String {
     match duration.as_millis() {
         ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
         ms => format!("{ms} ms"),

@@ -218,8 +218,9 @@ impl Server {
     /// A connection from its first byte to its last.
     async fn converse(self: Arc<Self>, stream: Box<dyn Stream>, peer: SocketAddr, number: u64) {
         let begun = Instant::now();
-        let Timeouts { artim, idle, .. } = self.config.timeouts;
-        let mut wire = Wire::new(stream, Role::Acceptor, self.config.max_pdu, idle);
+        let artim = self.config.timeouts.artim;
+        let mut wire =
+            Wire::new(stream, Role::Acceptor, self.config.max_pdu, &self.config.timeouts);
         let mut phases = self.phases.clone();
         let requested = tokio::select! {
             requested = self.request(&mut wire) => requested,

@@ -15,8 +15,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::association::Timeouts;
 use crate::error::Error;
 use crate::fsm::{self, Action, Event, Role, State};
+use crate::message::{self, Command, MAX_COMMAND};
+use crate::pace::Pace;
 use crate::pdu::{
     self, Abort, AssociateAc, AssociateRj, AssociateRq, HEADER, Header, Limits, Pdu, PduError, Pdv,
 };
@@ -69,6 +72,13 @@ pub(crate) struct Wire {
     limits: Limits,
     /// How long the peer may take to accept what we write.
     patience: Duration,
+    /// Whether a message of the peer's has begun and not ended.
+    in_message: bool,
+    /// How fast the peer sends, and how fast it takes what we send.
+    incoming: Pace,
+    outgoing: Pace,
+    /// While we write, the C-CANCEL of this message, after which the peer has only so long.
+    heeded: Option<(u16, Duration)>,
     /// A write was begun and not ended: nothing can follow it.
     cut: bool,
     /// We sent an A-ABORT or A-ASSOCIATE-RJ.
@@ -87,7 +97,7 @@ impl Wire {
         stream: Box<dyn Stream>,
         role: Role,
         max_pdu: u32,
-        patience: Duration,
+        timeouts: &Timeouts,
     ) -> Self {
         Self {
             stream,
@@ -96,7 +106,11 @@ impl Wire {
             state: State::Sta1,
             role,
             limits: Limits::new(max_pdu),
-            patience,
+            patience: timeouts.idle,
+            in_message: false,
+            incoming: Pace::new(timeouts.slowest),
+            outgoing: Pace::new(timeouts.slowest),
+            heeded: None,
             cut: false,
             hang_up: false,
         }
@@ -118,7 +132,29 @@ impl Wire {
         &self.input
     }
 
-    /// The next PDU, all of which has to come within `limit`.
+    /// A message of several PDUs has begun: what the peer sends is timed.
+    pub(crate) fn message_begins(&mut self) {
+        self.in_message = true;
+    }
+
+    /// The peer is between messages, and may be silent.
+    pub(crate) fn message_ends(&mut self) {
+        self.in_message = false;
+        self.incoming.reset();
+    }
+
+    /// Whether nothing is left of a message of the peer's.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        !self.in_message && self.input.is_empty()
+    }
+
+    /// While we write, the C-CANCEL of `message_id` is heard: a peer that takes nothing has only
+    /// `grace` from then on.
+    pub(crate) fn heed_cancel(&mut self, heeded: Option<(u16, Duration)>) {
+        self.heeded = heeded;
+    }
+
+    /// The next PDU. Within `limit` something has to come; before an association stands, all of it.
     pub(crate) async fn receive(
         &mut self,
         during: &'static str,
@@ -136,8 +172,23 @@ impl Wire {
                 Ok(None) => {}
                 Err(problem) => return Err(self.refuse(problem, during).await),
             }
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limit);
-            match timeout_at(deadline, poll_fn(|cx| self.poll_fill(cx))).await {
+            let now = Instant::now();
+            let silent = *deadline.get_or_insert_with(|| now + limit);
+            // ARTIM is for the whole of a PDU, and there is no message yet
+            let timed = self.state == State::Sta6;
+            let within = timed && (self.in_message || !self.input.is_empty());
+            let slow = if within { self.incoming.waits(now) } else { None };
+            let until = slow.map_or(silent, |slow| slow.min(silent));
+            let filled = timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await;
+            if within {
+                let count = filled.as_ref().map_or(0, |filled| *filled.as_ref().unwrap_or(&0));
+                if let Err(how) = self.incoming.moved(count, Instant::now()) {
+                    self.abort(Abort::USER).await;
+                    return Err(Error::TooSlow { during, how });
+                }
+            }
+            match filled {
+                Err(_) if Instant::now() < silent => {}
                 Err(_) => {
                     // Sta2 and Sta13 wait with ARTIM: no A-ABORT, the transport just closes
                     if self.step(Event::ArtimExpired).is_err() {
@@ -149,6 +200,7 @@ impl Wire {
                     let _ = self.step(Event::TransportClosed);
                     return Err(Error::Closed { during });
                 }
+                Ok(Ok(_)) if timed => deadline = None,
                 Ok(Ok(_)) => {}
                 Ok(Err(source)) => {
                     let _ = self.step(Event::TransportClosed);
@@ -345,30 +397,89 @@ impl Wire {
             return Err(Error::Over);
         }
         self.cut = true;
-        let stream = &mut self.stream;
-        let writing = async {
-            IoSlice::advance_slices(&mut slices, 0);
-            while !slices.is_empty() {
-                match stream.write_vectored(slices).await? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    count => IoSlice::advance_slices(&mut slices, count),
+        self.outgoing.reset();
+        // since when a C-CANCEL is there, and how long the peer has
+        let mut cancelled: Option<(Instant, Duration)> = None;
+        let mut silent = Instant::now() + self.patience;
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let now = Instant::now();
+            let last = cancelled.map(|(since, grace)| since + grace);
+            let limits = [last, self.outgoing.waits(now)];
+            let until = limits.into_iter().flatten().fold(silent, Instant::min);
+            let listening = cancelled.is_none();
+            let wrote = timeout_at(until, poll_fn(|cx| self.poll_write(cx, slices, listening)));
+            let count = match wrote.await {
+                Ok(Wrote::Bytes(0)) => {
+                    return Err(self.why_cut(io::ErrorKind::WriteZero.into(), during).await);
                 }
+                Ok(Wrote::Bytes(count)) => count,
+                Ok(Wrote::Failed(source)) => return Err(self.why_cut(source, during).await),
+                Ok(Wrote::Cancelled(grace)) => {
+                    cancelled = Some((Instant::now(), grace));
+                    continue;
+                }
+                Err(_) => 0,
+            };
+            let now = Instant::now();
+            self.outgoing.moved(count, now).map_err(Error::TakesTooSlowly)?;
+            match cancelled {
+                Some((since, grace)) if now >= since + grace => {
+                    return Err(Error::Stalled { after: grace });
+                }
+                _ if now >= silent => return Err(Error::Stalled { after: self.patience }),
+                _ => {}
             }
-            stream.flush().await
-        };
-        let written = match timeout(self.patience, writing).await {
-            Ok(written) => written,
-            Err(_) => {
-                return Err(Error::Stalled { after: self.patience });
+            if count > 0 {
+                silent = now + self.patience;
+                IoSlice::advance_slices(&mut slices, count);
             }
-        };
-        match written {
-            Ok(()) => {
+        }
+        match timeout(self.patience, self.stream.flush()).await {
+            Ok(Ok(())) => {
                 self.cut = false;
                 Ok(())
             }
-            Err(source) => Err(self.why_cut(source, during).await),
+            Ok(Err(source)) => Err(self.why_cut(source, during).await),
+            Err(_) => Err(Error::Stalled { after: self.patience }),
         }
+    }
+
+    /// Writes what the peer takes; while it takes nothing, reads on until its C-CANCEL is there.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        mut listening: bool,
+    ) -> Poll<Wrote> {
+        match std::pin::Pin::new(&mut self.stream).poll_write_vectored(cx, slices) {
+            Poll::Ready(Ok(count)) => return Poll::Ready(Wrote::Bytes(count)),
+            Poll::Ready(Err(source)) => return Poll::Ready(Wrote::Failed(source)),
+            Poll::Pending => {}
+        }
+        while let (true, Some((message_id, grace))) = (listening, self.heeded) {
+            if self.holds_cancel(message_id) {
+                return Poll::Ready(Wrote::Cancelled(grace));
+            }
+            // the end of what comes is seen by who writes
+            listening = self.input.len() <= MAX_COMMAND
+                && matches!(self.poll_fill(cx), Poll::Ready(Ok(1..)));
+        }
+        Poll::Pending
+    }
+
+    /// Whether the C-CANCEL of `message_id` is among what has been read and not been used.
+    fn holds_cancel(&self, message_id: u16) -> bool {
+        let mut rest = &self.input[..];
+        while let Ok(Some(header)) = Header::decode(rest, &self.limits) {
+            let length = HEADER + header.length as usize;
+            let Some(body) = rest.get(HEADER..length) else { break };
+            if header.kind == pdu::kind::P_DATA && is_cancel(body, message_id) {
+                return true;
+            }
+            rest = &rest[length..];
+        }
+        false
     }
 
     /// A peer that aborts while we write leaves its A-ABORT behind: it tells more than `EPIPE`.
@@ -422,6 +533,25 @@ impl Wire {
         })
         .await;
         let _ = self.step(Event::TransportClosed);
+    }
+}
+
+enum Wrote {
+    Bytes(usize),
+    Failed(io::Error),
+    /// Nothing can be written and the peer cancelled; it has so long.
+    Cancelled(Duration),
+}
+
+/// Whether the body of a P-DATA-TF is the C-CANCEL of a message, in one fragment.
+pub(crate) fn is_cancel(body: &[u8], message_id: u16) -> bool {
+    match body {
+        [a, b, c, d, _, 3, command @ ..]
+            if u32::from_be_bytes([*a, *b, *c, *d]) as usize == command.len() + 2 =>
+        {
+            message::decode(command) == Ok(Command::Cancel { message_id })
+        }
+        _ => false,
     }
 }
 

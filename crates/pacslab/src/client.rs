@@ -103,6 +103,7 @@ impl Target {
             artim: self.timeout,
             response: self.timeout,
             idle: self.timeout,
+            ..Timeouts::default()
         };
         let clock = Arc::new(SystemClock);
         let secure = Arc::new(Caller::new(self.files.clone()));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pacslab_archive::{Archive, Caller, Parts, Peer, Peers, Quota};
-use pacslab_dimse::{Requestor, ServerConfig, ServerLimits, Timeouts};
+use pacslab_dimse::{Requestor, ServerConfig, ServerLimits, Slowest, Timeouts};
 use pacslab_hl7::order::Options;
 use pacslab_http::Auth;
 use pacslab_model::{Clock, Emit, Event};
@@ -118,7 +118,10 @@ impl Department {
         };
         let dicom_gate = secure(config.dicom.tls, "dicom.tls")?;
         let http_gate = secure(config.http.tls, "http.tls")?;
+        let slowest =
+            Slowest { bytes_per_second: config.dicom.slowest_rate.0, ..Slowest::default() };
         let us = Requestor {
+            timeouts: Timeouts { slowest, ..Timeouts::default() },
             secure: Some(Arc::new(tls::Caller::new(tls::Files::of(&config.tls)))),
             ..Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone())
         };
@@ -140,6 +143,7 @@ impl Department {
             timeouts: Timeouts {
                 artim: config.dicom.association_timeout,
                 idle: config.dicom.idle_timeout,
+                slowest,
                 ..Timeouts::default()
             },
             max_pdu: config.dicom.max_pdu,

@@ -8,6 +8,7 @@ use std::task::Poll;
 use super::Association;
 use crate::error::Error;
 use crate::message::{self, Command, MAX_COMMAND};
+use crate::wire::is_cancel;
 
 impl Association {
     /// Runs `work` while watching for the C-CANCEL of `message_id` and for a peer that goes away.
@@ -92,20 +93,13 @@ impl Association {
     }
 
     fn cancel_is_next(&self, message_id: u16) -> bool {
-        let command = match self.fragments.front() {
-            Some(pdv) if pdv.command && pdv.last => &pdv.data[..],
-            Some(_) => return false,
-            // the only fragment of a P-DATA-TF
-            None => match self.wire.peek_data() {
-                Some([a, b, c, d, _, 3, rest @ ..])
-                    if u32::from_be_bytes([*a, *b, *c, *d]) as usize == rest.len() + 2 =>
-                {
-                    rest
-                }
-                _ => return false,
-            },
-        };
-        message::decode(command) == Ok(Command::Cancel { message_id })
+        match self.fragments.front() {
+            Some(pdv) if pdv.command && pdv.last => {
+                message::decode(&pdv.data) == Ok(Command::Cancel { message_id })
+            }
+            Some(_) => false,
+            None => self.wire.peek_data().is_some_and(|body| is_cancel(body, message_id)),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::events::{Journal, Told, kinds};
 use crate::fsm::{Action, Event, Role, State};
 use crate::message::{self, Command, Request, Response};
+use crate::pace::Slowest;
 use crate::pdu::{Abort, AssociateAc, AssociateRq, Pdu, Pdv, RoleSelection, UserIdentity};
 use crate::status::StatusReply;
 use crate::window::Window;
@@ -39,14 +40,22 @@ pub struct Timeouts {
     pub artim: Duration,
     /// For the response to a request of ours.
     pub response: Duration,
-    /// For the next request, the rest of a PDU or a message, or a peer that takes no data.
+    /// For the next request, the rest of a message, or a peer that takes no data.
     pub idle: Duration,
+    /// Within a message.
+    pub slowest: Slowest,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(10), artim: seconds(30), response: seconds(120), idle: seconds(60) }
+        Self {
+            connect: seconds(10),
+            artim: seconds(30),
+            response: seconds(120),
+            idle: seconds(60),
+            slowest: Slowest::default(),
+        }
     }
 }
 
@@ -371,6 +380,11 @@ impl Association {
         self.abort_now(Abort::USER, "we aborted the association").await;
         // what the peer still sends is read, or a reset would overtake the A-ABORT
         self.wire.close(self.timeouts.artim.min(Duration::from_secs(1))).await;
+    }
+
+    /// While we send, the C-CANCEL of `message_id` is heard: see [`Wire::heed_cancel`].
+    pub(crate) fn heed_cancel(&mut self, message_id: Option<u16>) {
+        self.wire.heed_cancel(message_id.map(|id| (id, self.timeouts.artim)));
     }
 
     /// Ends it for a reason that the event tells.

@@ -57,6 +57,7 @@ impl Association {
             }
             if pdv.last {
                 self.open_data = None;
+                self.wire.message_ends();
             }
             if !pdv.data.is_empty() {
                 return Ok(Some(pdv.data));
@@ -149,6 +150,11 @@ impl Association {
         self.protocol(&what, during).await
     }
 
+    /// Whether nothing is left of a message that the peer began.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.open_data.is_none() && self.fragments.is_empty() && self.wire.is_between_messages()
+    }
+
     /// Forgets a request: its responses are skipped when they come.
     pub(crate) fn abandon(&mut self, message_id: u16) {
         self.abandoned.push(message_id);
@@ -161,6 +167,7 @@ impl Association {
     ) -> Result<Option<(Arc<Context>, Command)>, Error> {
         self.skip_data().await?;
         let mut gathered: Option<(u8, Vec<u8>)> = None;
+        self.wire.message_ends();
         loop {
             let Some(pdv) = self.next_fragment(during, limit).await? else {
                 return match gathered {
@@ -186,6 +193,7 @@ impl Association {
                 (None, true) => message::decode(&pdv.data),
                 (None, false) => {
                     gathered = Some((pdv.context, pdv.data.to_vec()));
+                    self.wire.message_begins();
                     continue;
                 }
                 (Some((_, bytes)), last) => {
@@ -213,6 +221,10 @@ impl Association {
                 Command::Cancel { .. } => false,
             };
             self.open_data = has_data.then_some(context.id);
+            match has_data {
+                true => self.wire.message_begins(),
+                false => self.wire.message_ends(),
+            }
             return Ok(Some((context, command)));
         }
     }

@@ -9,13 +9,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use pacslab_dicom::Dataset;
 use pacslab_model::Uid;
+use tokio::time::timeout;
 
 use super::retrieve::{Progress, Retrieve, arrived, failed_uids};
 use super::store::{self, StoreHandler, StoreRequest};
 use super::{Exchange, read_identifier, ready};
 use crate::association::{Association, AssociationInfo, Heard};
 use crate::context::{Context, Contexts};
-use crate::error::{Error, named};
+use crate::error::{Error, named, seconds};
 use crate::events::Told;
 use crate::message::{Field, Operation, Priority, Request, SubOperations};
 use crate::server::BoxFuture;
@@ -117,10 +118,7 @@ async fn perform(
         };
         cancelled = cancelled || association.cancelled(id).await?;
         if cancelled {
-            // what is on its way is brought to its end
-            while !sending.sent.is_empty() {
-                sending.answer(association, progress).await?;
-            }
+            sending.wind_up(association, progress).await?;
             return Ok(Status::CANCEL.into());
         }
         progress.queue_pending(association, context, request);
@@ -190,18 +188,55 @@ impl Sending {
     async fn send(&mut self, association: &mut Association, object: &Object) -> Result<(), Error> {
         let Object { sop_class, sop_instance, transfer_syntax, data } = object;
         let store = StoreRequest::new(sop_class, sop_instance, transfer_syntax, data);
-        let message_id = association.begin_store(store).await?;
+        // a requestor that takes nothing can still cancel
+        association.heed_cancel(Some(self.id));
+        let begun = association.begin_store(store).await;
+        association.heed_cancel(None);
+        let message_id = begun?;
         self.sent.push((message_id, sop_instance.clone()));
         Ok(())
     }
 
-    /// Takes the next answer; tells whether the C-GET was cancelled meanwhile.
+    /// After a C-CANCEL: what is on its way is brought to its end, if the requestor still answers.
+    async fn wind_up(
+        &mut self,
+        association: &mut Association,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let grace = association.timeouts().artim;
+        let answers = async {
+            while !self.sent.is_empty() {
+                self.answer(association, progress).await?;
+            }
+            Ok(())
+        };
+        match timeout(grace, answers).await {
+            Ok(answered) => answered,
+            // the final response still finds its place; what comes late is skipped
+            Err(_) if association.is_between_messages() => {
+                for (message_id, _) in self.sent.drain(..) {
+                    association.let_go(message_id);
+                }
+                Ok(())
+            }
+            // the server aborts
+            Err(_) => Err(Error::Denied(format!(
+                "the C-GET was cancelled, and a message that the requestor had begun did not end \
+                 for {}",
+                seconds(&grace)
+            ))),
+        }
+    }
+
+    /// Takes the next answer; tells whether the C-GET is cancelled instead.
     async fn answer(
         &mut self,
         association: &mut Association,
         progress: &mut Progress,
     ) -> Result<bool, Error> {
-        let (message_id, reply, cancelled) = association.next_stored_for(self.id).await?;
+        let Some((message_id, reply)) = association.next_stored_for(self.id).await? else {
+            return Ok(true);
+        };
         let found = self.sent.iter().position(|(id, _)| *id == message_id);
         let (_, sop_instance) = self.sent.swap_remove(found.ok_or(Error::Over)?);
         progress.count(&match reply.status {
@@ -212,7 +247,7 @@ impl Sending {
                 SubOperation::Failed(Failed { sop_instance, why })
             }
         });
-        Ok(cancelled)
+        Ok(false)
     }
 }
 

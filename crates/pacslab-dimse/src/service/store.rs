@@ -225,21 +225,27 @@ impl Association {
         }
     }
 
-    /// The next answer to a sub-operation of the C-GET with the id `get`; tells as well whether
-    /// that was cancelled before the answer came.
+    /// The next answer to a sub-operation of the C-GET with the id `get`; `None` when that is
+    /// cancelled before.
     pub(super) async fn next_stored_for(
         &mut self,
         get: u16,
-    ) -> Result<(u16, StatusReply, bool), Error> {
-        let mut cancelled = false;
+    ) -> Result<Option<(u16, StatusReply)>, Error> {
         loop {
             match self.hear_stored().await? {
-                Ok((sent, reply)) => return Ok((sent.message_id, reply, cancelled)),
+                Ok((sent, reply)) => return Ok(Some((sent.message_id, reply))),
+                Err(Heard::Cancel(id)) if id == get => return Ok(None),
                 // of something else: it came too late
-                Err(Heard::Cancel(id)) => cancelled |= id == get,
+                Err(Heard::Cancel(_)) => {}
                 Err(other) => return Err(self.unexpected(other, ANSWER).await),
             }
         }
+    }
+
+    /// Waits no longer for the answer to an object that was sent.
+    pub(super) fn let_go(&mut self, message_id: u16) {
+        self.outstanding.retain(|one| one.message_id != message_id);
+        self.abandon(message_id);
     }
 
     async fn hear_stored(&mut self) -> Result<Result<(Outstanding, StatusReply), Heard>, Error> {

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::lab::{Lab, ae, within};
 
-fn request() -> AssociateRq {
+pub(crate) fn request() -> AssociateRq {
     AssociateRq {
         protocol_version: 1,
         called: "PACS".into(),
@@ -21,18 +21,18 @@ fn request() -> AssociateRq {
     }
 }
 
-fn bytes(pdu: Pdu) -> Vec<u8> {
+pub(crate) fn bytes(pdu: Pdu) -> Vec<u8> {
     let mut out = Vec::new();
     pdu::encode(&pdu, &mut out).unwrap();
     out
 }
 
-fn data(context: u8, command: bool, last: bool, value: &[u8]) -> Vec<u8> {
+pub(crate) fn data(context: u8, command: bool, last: bool, value: &[u8]) -> Vec<u8> {
     let data = value.to_vec().into();
     bytes(Pdu::Data(vec![Pdv { context, command, last, data }]))
 }
 
-fn echo_command() -> Vec<u8> {
+pub(crate) fn echo_command() -> Vec<u8> {
     let operation = message::Operation::Echo { sop_class: uids::VERIFICATION.into() };
     let request = message::Request { message_id: 7, has_data: false, operation };
     let mut out = Vec::new();
@@ -41,25 +41,25 @@ fn echo_command() -> Vec<u8> {
 }
 
 /// A peer that sends what it likes.
-struct Raw(TcpStream);
+pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
-    async fn connect(lab: &Lab) -> Self {
+    pub(crate) async fn connect(lab: &Lab) -> Self {
         Self(TcpStream::connect(lab.address).await.unwrap())
     }
 
-    async fn associated(lab: &Lab) -> Self {
+    pub(crate) async fn associated(lab: &Lab) -> Self {
         let mut raw = Self::connect(lab).await;
         raw.send(&bytes(Pdu::AssociateRq(request()))).await;
         assert!(matches!(raw.receive().await, Some(Pdu::AssociateAc(_))));
         raw
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
 
-    async fn receive(&mut self) -> Option<Pdu> {
+    pub(crate) async fn receive(&mut self) -> Option<Pdu> {
         within(async {
             let mut header = [0; 6];
             self.0.read_exact(&mut header).await.ok()?;
@@ -72,7 +72,7 @@ impl Raw {
     }
 
     /// The server aborts so, and closes.
-    async fn expect_abort(mut self, abort: Abort) {
+    pub(crate) async fn expect_abort(mut self, abort: Abort) {
         assert_eq!(self.receive().await, Some(Pdu::Abort(abort)));
         assert_eq!(self.receive().await, None);
     }

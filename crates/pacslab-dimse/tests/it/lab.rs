@@ -208,7 +208,7 @@ impl MoveTask for Letters {
 }
 
 /// Gives the objects that the letters of the patient name stand for: `c` a CT, `m` an MR, `b` a
-/// big CT, `d` a CT that takes 30 ms, `f` one that cannot be read, `r` one that is refused.
+/// big CT, `g` a huge one, `d` a CT that takes 30 ms, `f` one that cannot be read, `r` one that is refused.
 struct Getter;
 
 impl GetHandler for Getter {
@@ -249,7 +249,11 @@ impl GetTask for Objects {
                 return Some(Err(Failed { sop_instance, why: "the disk is broken".into() }));
             }
             let class = if letter == 'm' { MR } else { uids::CT_IMAGE_STORAGE };
-            let length = if letter == 'b' { 3 << 20 } else { 64 };
+            let length = match letter {
+                'b' => 3 << 20,
+                'g' => 32 << 20,
+                _ => 64,
+            };
             Some(Ok(Outgoing {
                 sop_class: class.into(),
                 sop_instance,

@@ -7,4 +7,5 @@ mod get;
 mod lab;
 mod queries;
 mod secure;
+mod slow;
 mod window;

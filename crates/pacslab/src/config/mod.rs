@@ -51,6 +51,8 @@ declare::config! {
         association_timeout: Duration = "30s",
         /// How long an open association may stay silent.
         idle_timeout: Duration = "60s",
+        /// The fewest bytes a second that a peer has to send, or to take, within a message, averaged over a minute; slower associations are aborted. Silence between messages is `idle_timeout`'s. 0: as slow as they like.
+        slowest_rate: Bytes = "1KiB",
         /// `lab`: titles that are not in `[peers]` may do everything from this computer and C-ECHO from others; `strict`: C-ECHO and C-STORE only, as Orthanc has it, and the rest is refused with a status; `orthanc-quirks`: refused as Orthanc does it, aborted without a response.
         policy: Mode = "lab",
         /// Titles that are not in `[peers]` may do from other computers what they may from this one.

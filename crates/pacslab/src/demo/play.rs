@@ -422,7 +422,13 @@ impl Play<'_> {
 
     fn requestor(&self) -> Requestor {
         let wait: Duration = self.profile.timeout;
-        let timeouts = Timeouts { connect: wait, artim: wait, response: wait, idle: wait };
+        let timeouts = Timeouts {
+            connect: wait,
+            artim: wait,
+            response: wait,
+            idle: wait,
+            ..Timeouts::default()
+        };
         let us = Requestor::new(self.scanner.clone(), Arc::new(Logged), self.clock.clone());
         let secure = Arc::new(crate::tls::Caller::new(self.profile.files.clone()));
         Requestor { timeouts, secure: Some(secure), ..us }
