@@ -5,7 +5,7 @@ use pacslab_model::Moment;
 
 use crate::charset::Charset;
 use crate::coding::{Coding, Delimiters};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::message::{self, Line, Message, Value};
 use crate::order::Sending;
 use crate::path::Path;
@@ -91,6 +91,16 @@ pub fn accept(message: &Message, reply: &Reply<'_>) -> Message {
     answer(message, immediate(message, AckCode::Accept), &[], reply)
 }
 
+/// [`accept`], telling the warnings among these: an ERR of severity W each since 2.5, else MSA-3.
+pub fn accept_with(message: &Message, told: &[Finding], reply: &Reply<'_>) -> Message {
+    let warnings = told.iter().filter(|finding| finding.severity == Severity::Warning);
+    let warnings: Vec<Finding> = warnings.take(MOST_WARNINGS).cloned().collect();
+    answer(message, immediate(message, AckCode::Accept), &warnings, reply)
+}
+
+/// More than anybody reads.
+const MOST_WARNINGS: usize = 20;
+
 /// The content is at fault and the sender may mend it: AE, or CE.
 pub fn error(message: &Message, findings: &[Finding], reply: &Reply<'_>) -> Message {
     answer(message, immediate(message, AckCode::Error), findings, reply)
@@ -101,12 +111,17 @@ pub fn reject(message: &Message, findings: &[Finding], reply: &Reply<'_>) -> Mes
     answer(message, immediate(message, AckCode::Reject), findings, reply)
 }
 
-/// [`reject`] when a finding says that type, event, processing id or version is not supported or
-/// the lab itself failed, else [`error`].
+/// [`reject`] or [`error`], as [`refusal`] says.
 pub fn refuse(message: &Message, findings: &[Finding], reply: &Reply<'_>) -> Message {
+    answer(message, immediate(message, refusal(findings)), findings, reply)
+}
+
+/// AR when a finding says that type, event, processing id or version is not supported or the lab
+/// itself failed, else AE.
+pub fn refusal(findings: &[Finding]) -> AckCode {
     match findings.iter().any(|finding| finding.code.rejects()) {
-        true => reject(message, findings, reply),
-        false => error(message, findings, reply),
+        true => AckCode::Reject,
+        false => AckCode::Error,
     }
 }
 
@@ -130,7 +145,13 @@ pub fn application(
 ) -> Option<Message> {
     let (commit, application) = enhanced(message)?;
     let due = asks(&commit, code.is_accepted()) && asks(&application, code.is_accepted());
-    due.then(|| answer(message, code, findings, reply))
+    due.then(|| {
+        let told = findings
+            .iter()
+            .filter(|finding| !code.is_accepted() || finding.severity == Severity::Warning);
+        let told: Vec<Finding> = told.take(MOST_WARNINGS).cloned().collect();
+        answer(message, code, &told, reply)
+    })
 }
 
 /// AR for bytes that [`Message::parse`] refused, if an MSH can be made out in them.
@@ -280,13 +301,19 @@ fn answer(message: &Message, code: AckCode, findings: &[Finding], reply: &Reply<
     let mut msa = Line::new("MSA").with(1, code.as_str());
     msa.set_raw(2, message.segment("MSH").map_or("", |msh| msh.field(10).raw()).to_owned());
     if let (false, Some(first)) = (new, findings.first()) {
-        let text: String = first.to_string().chars().take(80).collect();
+        let text = match code.is_accepted() {
+            true => findings.iter().map(Finding::remark).collect::<Vec<_>>().join("; "),
+            false => first.to_string(),
+        };
+        // MSA-3 of 2.3.1 holds 80 characters
+        let text: String = text.chars().take(80).collect();
         msa.set_raw(3, coding.escape(&text));
     }
     ack.push(msa);
     match new {
         true => findings.iter().for_each(|finding| ack.push(err(&coding, finding))),
-        false if findings.is_empty() => {}
+        // ERR has no severity there, and would be taken for an error
+        false if findings.is_empty() || code.is_accepted() => {}
         false => {
             let all: Vec<String> = findings.iter().map(|f| eld(&coding, f)).collect();
             let repetitions = all.join(&coding.delimiters.repetition.to_string());

@@ -81,6 +81,16 @@ impl AdtEvent {
         EVENTS.iter().find(|event| event.code == code)
     }
 
+    /// The event of a message that came. Before 2.3.1 merges had other numbers.
+    pub(crate) fn of_message(code: &str) -> Option<&'static Self> {
+        let code = match code {
+            "A18" | "A34" => "A40",
+            "A46" => "A47",
+            code => code,
+        };
+        EVENTS.iter().find(|event| event.code == code)
+    }
+
     /// Whether it names somebody or something that is replaced.
     pub fn merges(&self) -> bool {
         self.has.contains(&Merge)

@@ -23,6 +23,8 @@ pub struct Finding {
 /// Table 0357.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Code {
+    /// Nothing is wrong: something is only told.
+    Accepted = 0,
     SegmentSequence = 100,
     RequiredFieldMissing = 101,
     DataType = 102,
@@ -46,7 +48,8 @@ pub enum Severity {
 }
 
 impl Code {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::Accepted,
         Self::SegmentSequence,
         Self::RequiredFieldMissing,
         Self::DataType,
@@ -67,6 +70,7 @@ impl Code {
 
     pub const fn meaning(self) -> &'static str {
         match self {
+            Self::Accepted => "Message accepted",
             Self::SegmentSequence => "Segment sequence error",
             Self::RequiredFieldMissing => "Required field missing",
             Self::DataType => "Data type error",
@@ -116,6 +120,11 @@ impl Finding {
             severity: Severity::Error,
             text: text.into(),
         }
+    }
+
+    /// `OBR-18.1: no accession number; 'F1' of OBR-3.1 is taken`, for people who know the code.
+    pub fn remark(&self) -> String {
+        format!("{}: {}", self.place(), self.text)
     }
 
     /// Names the field and component (0 for the whole field).

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use pacslab_hl7::order::{self, Options};
-use pacslab_hl7::{Code, Finding, Message, ack};
+use pacslab_hl7::order::{Options, OrderRequest};
+use pacslab_hl7::{Code, Finding, Message, Severity, What, ack};
+use pacslab_model::order::OrderChange;
 use pacslab_model::{Direction, Event, Identifiers, METRICS, Outcome};
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,8 @@ pub struct Hl7Inbox {
 pub struct Heard {
     /// The acknowledgement; `None`: the sender wants none, or nothing can be made out.
     pub answer: Option<Vec<u8>>,
+    /// The application acknowledgement after a commit acknowledgement, where MSH-16 asks for it.
+    pub application: Option<Vec<u8>>,
     pub accepted: bool,
     /// Nothing of an HL7 message could be made out: a peer to part with.
     pub hopeless: bool,
@@ -65,6 +68,7 @@ impl Hl7Inbox {
                 Heard {
                     hopeless: answer.is_none(),
                     answer: answer.map(|answer| answer.to_bytes()),
+                    application: None,
                     accepted: false,
                 }
             }
@@ -101,12 +105,13 @@ impl Hl7Inbox {
         {
             story.said.push("the same message again, answered as before".to_owned());
             let answer = (!answer.is_empty()).then(|| answer.to_vec());
-            return Heard { answer, accepted: true, hopeless: false };
+            let application = self.application(message, &Ok(Vec::new()));
+            return Heard { answer, application, accepted: true, hopeless: false };
         }
         let applied = self.apply(message, story);
         let accepted = applied.is_ok();
         let answer = self.reply(|reply| match &applied {
-            Ok(()) => ack::accept(message, reply),
+            Ok(told) => ack::accept_with(message, told, reply),
             Err(findings) => ack::refuse(message, findings, reply),
         });
         let answer = ack::wanted(message, accepted).then(|| answer.to_bytes());
@@ -119,20 +124,64 @@ impl Hl7Inbox {
                 story.said.push(format!("the answer could not be kept: {error}"));
             }
         }
-        Heard { answer, accepted, hopeless: false }
+        let application = self.application(message, &applied);
+        Heard { answer, application, accepted, hopeless: false }
+    }
+
+    fn application(
+        &self,
+        message: &Message,
+        applied: &Result<Vec<Finding>, Vec<Finding>>,
+    ) -> Option<Vec<u8>> {
+        let (code, told) = match applied {
+            Ok(told) => (ack::AckCode::Accept, told),
+            Err(findings) => (ack::refusal(findings), findings),
+        };
+        self.reply(|reply| ack::application(message, code, told, reply)).map(|a| a.to_bytes())
+    }
+
+    /// Does what the message says; gives what the sender is told of it.
+    fn apply(&self, message: &Message, story: &mut Story) -> Result<Vec<Finding>, Vec<Finding>> {
+        let incoming = pacslab_hl7::read(message, &self.options).map_err(|refusal| {
+            story.said.extend(refusal.findings.iter().map(Finding::to_string));
+            refusal.findings
+        })?;
+        let of_header = incoming.warnings.iter().filter(|warning| warning.segment == "MSH");
+        story.said.extend(of_header.map(|warning| warning.text.clone()));
+        let mut told = incoming.warnings;
+        match incoming.what {
+            What::Orders(requests) => {
+                let imaging = message.segment("IPC").is_some();
+                told.extend(self.apply_orders(requests, imaging, story)?);
+            }
+            What::Patients(_) | What::Reports(_) | What::Appointment(_) => {
+                let (kind, event) = message.kind();
+                let text =
+                    format!("{kind}^{event} is not an order, and nothing is done with it yet");
+                story.said.push(text.clone());
+                return Err(vec![
+                    Finding::error("MSH", 1, Code::UnsupportedMessageType, text).at(9, 1),
+                ]);
+            }
+        }
+        Ok(told)
     }
 
     /// Orders that were applied before one that is refused stay: sending them again is harmless.
-    fn apply(&self, message: &Message, story: &mut Story) -> Result<(), Vec<Finding>> {
-        let changes = order::orders(message, &self.options).inspect_err(|findings| {
-            story.said.extend(findings.iter().map(Finding::to_string));
-        })?;
-        let imaging = message.segment("IPC").is_some();
-        for change in changes {
+    fn apply_orders(
+        &self,
+        requests: Vec<OrderRequest>,
+        imaging: bool,
+        story: &mut Story,
+    ) -> Result<Vec<Finding>, Vec<Finding>> {
+        let mut told = Vec::new();
+        for request in requests {
+            let change = OrderChange::from(request);
             if story.ids.is_empty() {
                 story.ids = crate::orders::identifiers(&change.order);
             }
             let number = change.order.accession.clone();
+            let read = change.remarks.clone();
             match self.ris.apply(change) {
                 Ok(applied) => {
                     story.ids = crate::orders::identifiers(&applied.order);
@@ -142,6 +191,11 @@ impl Hl7Inbox {
                         Done::Repeated => "was so already",
                     };
                     story.said.push(format!("order {} {what}", applied.order.accession));
+                    let filled = applied.remarks.iter().filter(|remark| !read.contains(remark));
+                    told.extend(filled.map(|remark| Finding {
+                        severity: Severity::Warning,
+                        ..Finding::error("ORC", 1, Code::Accepted, remark)
+                    }));
                     story.said.extend(applied.remarks);
                 }
                 Err(refused) => {
@@ -154,7 +208,7 @@ impl Hl7Inbox {
                 }
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     fn reply<T>(&self, make: impl FnOnce(&ack::Reply<'_>) -> T) -> T {

@@ -190,7 +190,7 @@ impl Door {
                     continue;
                 }
                 let heard = self.hear(frame, peer).await;
-                if let Some(answer) = &heard.answer {
+                for answer in [&heard.answer, &heard.application].into_iter().flatten() {
                     let limit = Duration::from_secs(self.settings.message_seconds.max(1));
                     let answer = encode(answer);
                     let written = tokio::time::timeout(limit, stream.write_all(&answer));
@@ -253,7 +253,7 @@ impl Door {
             tokio::task::spawn_blocking(move || inbox.receive(&frame.bytes, &peer.to_string()));
         heard.await.unwrap_or_else(|error| {
             tracing::error!(%error, "an HL7 message could not be worked on");
-            crate::hl7::Heard { answer: None, accepted: false, hopeless: true }
+            crate::hl7::Heard { answer: None, application: None, accepted: false, hopeless: true }
         })
     }
 

@@ -2,126 +2,183 @@
 //! IHE RAD TF-2 4.2 to 4.4 and 4.13; HL7 v2.5.1 chapter 4.
 
 mod build;
-mod group;
-mod patient;
+mod control;
 mod read;
+mod step;
 
+pub use crate::options::{Options, StationRule};
 pub use build::{Sending, build_orm};
 pub(crate) use build::{allergies, msh, pid};
+pub(crate) use read::numbered;
 
-use pacslab_model::AeTitle;
-use pacslab_model::order::{Order, OrderChange};
+use std::fmt;
+
+use pacslab_model::order::{Order, OrderChange, OrderControl};
 
 use crate::finding::{Code, Finding};
+use crate::group::{self, Begins, Group};
+use crate::incoming::{self, What};
+use crate::map::Attribute;
 use crate::message::Message;
-use crate::path::Path;
-use group::Group;
 
-/// How orders are read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// Strict: whatever IHE requires and is missing is a finding. Lenient: what the lab can fill
-    /// is left empty or taken from elsewhere, with a remark.
-    pub strict: bool,
-    /// Where the accession number is looked for, in this order. Strict reads the first only.
-    pub accession: Vec<Path>,
-    /// Where the AE title of the station is looked for after IPC-9.
-    pub station: Vec<Path>,
-    /// Stations by modality and procedure code, for orders that name none.
-    pub stations: Vec<StationRule>,
-    pub default_station: Option<AeTitle>,
-    /// The authority (PID-3.4.1 or PID-3.4.2) whose identifier is PatientID; the first repetition
-    /// of PID-3 when none is named or present.
-    pub patient_authority: Option<String>,
-}
-
-/// One station and which steps it takes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StationRule {
-    /// Empty takes every modality.
-    pub modality: String,
-    /// Universal service id (OBR-4.1); empty takes every procedure.
+/// What an order message asks for, of one order.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OrderRequest {
+    pub control: OrderControl,
+    /// ORC-1 as it came, in capitals: CA and OC are both cancellations, of placer and filler.
     pub code: String,
-    pub station: AeTitle,
-    /// (0040,0010) and (0040,0011), where the message names none.
-    pub name: String,
-    pub location: String,
+    /// As told: what is empty was not told.
+    pub order: Order,
+    /// What a new or changed order needs and does not bring: the lab fills it, for XO from the order
+    /// that it has.
+    pub fill: Vec<Fill>,
+    /// What the sender deletes (`""`): [`Attribute::clear`] does it.
+    pub cleared: Vec<Attribute>,
+    /// What was missing or unusual and how it was bridged, for the acknowledgement and the log.
+    pub warnings: Vec<Finding>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        let paths = |texts: &[&str]| texts.iter().filter_map(|text| text.parse().ok()).collect();
-        Self {
-            strict: false,
-            accession: paths(&["OBR-18.1", "OBR-3.1", "ORC-3.1", "OBR-2.1", "ORC-2.1"]),
-            station: paths(&["OBR-21.1", "ORC-18.1"]),
-            stations: Vec::new(),
-            default_station: None,
-            patient_authority: None,
+/// What the lab fills in an order. Steps are counted as in [`Order::steps`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fill {
+    AccessionNumber,
+    PatientName,
+    RequestedProcedureId,
+    StudyInstanceUid,
+    StepId(usize),
+    /// Date and time, or the time alone.
+    StepStart(usize),
+}
+
+impl Fill {
+    /// What is empty in an order and must not stay so.
+    pub fn of(order: &Order) -> Vec<Self> {
+        let mut fill = Vec::new();
+        let mut need = |missing: bool, what: Self| {
+            if missing {
+                fill.push(what);
+            }
+        };
+        need(order.accession.is_empty(), Self::AccessionNumber);
+        need(order.patient.name.is_empty(), Self::PatientName);
+        need(order.procedure.id.is_empty(), Self::RequestedProcedureId);
+        need(order.procedure.study_uid.is_empty(), Self::StudyInstanceUid);
+        for (at, step) in order.steps.iter().enumerate() {
+            need(step.id.is_empty(), Self::StepId(at));
+            need(step.start_date.is_empty() || step.start_time.is_empty(), Self::StepStart(at));
         }
+        fill
+    }
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AccessionNumber => "accession number",
+            Self::PatientName => "patient name",
+            Self::RequestedProcedureId => "requested procedure id",
+            Self::StudyInstanceUid => "study instance UID",
+            Self::StepId(_) => "scheduled procedure step id",
+            Self::StepStart(_) => "scheduled start",
+        })
+    }
+}
+
+impl From<OrderRequest> for OrderChange {
+    fn from(request: OrderRequest) -> Self {
+        let remarks = request.warnings.iter().map(Finding::remark).collect();
+        Self { control: request.control, order: request.order, remarks }
     }
 }
 
 /// What an order message asks for: one change for each order in it, or everything that is wrong.
 /// Groups of one accession number and requested procedure become the steps of one order.
+///
+/// # Errors
+/// As [`incoming::read`], and for messages that are none of orders.
 pub fn orders(message: &Message, options: &Options) -> Result<Vec<OrderChange>, Vec<Finding>> {
-    let (mut findings, mut remarks) = (Vec::new(), message.remarks().to_vec());
-    check_header(message, options, &mut findings, &mut remarks);
-    let groups = group::groups(message, &mut findings);
-    if groups.is_empty() && findings.is_empty() {
-        let text = "the message has neither ORC nor OBR: send at least one order";
-        findings.push(Finding::error("ORC", 1, Code::SegmentSequence, text));
-    }
-    let mut changes: Vec<(OrderChange, usize)> = Vec::new();
-    for group in &groups {
-        for change in read::changes(group, options, &mut findings) {
-            add(&mut changes, change, group, &mut findings);
-        }
-    }
-    if !findings.is_empty() {
-        return Err(findings);
-    }
+    let incoming = incoming::read(message, options).map_err(|refusal| refusal.findings)?;
+    let told = incoming.warnings;
+    let What::Orders(requests) = incoming.what else {
+        let (kind, _) = message.kind();
+        let text =
+            format!("message type '{kind}' is not an order; send ORM^O01, OMG^O19 or OMI^O23");
+        return Err(vec![Finding::error("MSH", 1, Code::UnsupportedMessageType, text).at(9, 1)]);
+    };
+    let of_header = told.iter().filter(|warning| warning.segment == "MSH");
+    let remarks: Vec<String> = of_header.map(|warning| warning.text.clone()).collect();
+    let changes = requests.into_iter().map(OrderChange::from);
     Ok(changes
-        .into_iter()
-        .map(|(mut change, _)| {
+        .map(|mut change| {
             change.remarks.splice(0..0, remarks.iter().cloned());
             change
         })
         .collect())
 }
 
-/// Adds a change as a new order, or its step to the order it belongs to.
+/// What each order of a message asks for; what is wrong is in `findings`.
+pub(crate) fn requests(
+    message: &Message,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) -> Vec<OrderRequest> {
+    let groups = group::groups(message, Begins::Order, findings);
+    if groups.is_empty() && findings.is_empty() {
+        let text = "the message has neither ORC nor OBR: send at least one order";
+        findings.push(Finding::error("ORC", 1, Code::SegmentSequence, text));
+    }
+    let mut requests: Vec<(OrderRequest, usize)> = Vec::new();
+    for group in &groups {
+        for request in read::requests(group, options, findings) {
+            add(&mut requests, request, group, findings);
+        }
+    }
+    let schedules = |request: &OrderRequest| control::schedules(request.control);
+    let filled = |(mut request, _): (OrderRequest, usize)| {
+        if schedules(&request) {
+            request.fill = Fill::of(&request.order);
+        }
+        request
+    };
+    requests.into_iter().map(filled).collect()
+}
+
+/// Adds a request as a new order, or its step to the order it belongs to.
 fn add(
-    changes: &mut Vec<(OrderChange, usize)>,
-    change: OrderChange,
+    requests: &mut Vec<(OrderRequest, usize)>,
+    request: OrderRequest,
     group: &Group<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    let found = changes.iter_mut().find(|(other, origin)| {
-        other.control == change.control
-            && same_procedure(&other.order, &change.order, *origin == group.index)
+    let found = requests.iter_mut().find(|(other, origin)| {
+        other.code == request.code
+            && same_procedure(&other.order, &request.order, *origin == group.index)
     });
     let Some((other, _)) = found else {
-        changes.push((change, group.index));
+        requests.push((request, group.index));
         return;
     };
     let known = &mut other.order;
     if known.procedure.study_uid.is_empty() {
-        known.procedure.study_uid = change.order.procedure.study_uid;
+        known.procedure.study_uid = request.order.procedure.study_uid;
     }
-    for step in change.order.steps {
+    for step in request.order.steps {
         if !step.id.is_empty() && known.steps.iter().any(|s| s.id == step.id) {
-            let (segment, field) =
-                if group.first("IPC").is_some() { ("IPC", 4) } else { ("OBR", 20) };
+            let (segment, field) = if group.has("IPC") { ("IPC", 4) } else { ("OBR", 20) };
             let text = format!("scheduled procedure step id '{}' occurs twice", step.id);
             let finding = Finding::error(segment, group.seq(segment), Code::DuplicateKey, text);
             findings.push(finding.at(field, 1));
         }
         known.steps.push(step);
     }
-    for remark in change.remarks {
-        if !other.remarks.contains(&remark) {
-            other.remarks.push(remark);
+    for warning in request.warnings {
+        if !other.warnings.contains(&warning) {
+            other.warnings.push(warning);
+        }
+    }
+    for attribute in request.cleared {
+        if !other.cleared.contains(&attribute) {
+            other.cleared.push(attribute);
         }
     }
 }
@@ -130,65 +187,16 @@ fn add(
 /// procedure id are one only when they come from one group (the IPC segments of one OBR).
 fn same_procedure(a: &Order, b: &Order, same_group: bool) -> bool {
     let studies = (&a.procedure.study_uid, &b.procedure.study_uid);
-    !a.accession.is_empty()
-        && a.accession == b.accession
+    let same_number = match (a.accession.is_empty(), b.accession.is_empty()) {
+        (false, false) => a.accession == b.accession,
+        // the lab will give them one number
+        (true, true) => same_group,
+        _ => false,
+    };
+    same_number
         && a.procedure.id == b.procedure.id
         && (same_group || !a.procedure.id.is_empty())
         && (studies.0 == studies.1 || studies.0.is_empty() || studies.1.is_empty())
-}
-
-fn check_header(
-    message: &Message,
-    options: &Options,
-    findings: &mut Vec<Finding>,
-    remarks: &mut Vec<String>,
-) {
-    let mut fault = |field: usize, component: usize, code, text: String| {
-        findings.push(Finding::error("MSH", 1, code, text).at(field, component));
-    };
-    let (kind, event) = message.kind();
-    match (kind.to_ascii_uppercase().as_str(), event.to_ascii_uppercase().as_str()) {
-        ("ORM", "O01" | "") | ("OMG", "O19") | ("OMI", "O23") => {}
-        ("", _) => {
-            fault(9, 1, Code::RequiredFieldMissing, "the message type is missing".to_owned());
-        }
-        ("ORM" | "OMG" | "OMI", event) => {
-            let text = format!(
-                "event '{event}' is not supported for {kind}; send ORM^O01, OMG^O19 or OMI^O23"
-            );
-            fault(9, 2, Code::UnsupportedEvent, text);
-        }
-        _ => {
-            let text =
-                format!("message type '{kind}' is not an order; send ORM^O01, OMG^O19 or OMI^O23");
-            fault(9, 1, Code::UnsupportedMessageType, text);
-        }
-    }
-    match message.version().trim() {
-        "" => remarks.push("MSH-12 names no version; read as 2.3.1".to_owned()),
-        version => {
-            let minor = version.strip_prefix("2.").and_then(|rest| rest.split('.').next());
-            if !minor.is_some_and(|n| n.parse::<u8>().is_ok_and(|n| n <= 9)) {
-                let text = format!("version '{version}' is not supported; 2.1 to 2.9 are");
-                fault(12, 1, Code::UnsupportedVersion, text);
-            }
-        }
-    }
-    let processing = message.text("MSH-11.1");
-    if !matches!(processing.as_str(), "" | "P" | "T" | "D") {
-        let text = format!("processing id '{processing}' is not supported; send P, T or D");
-        fault(11, 1, Code::UnsupportedProcessingId, text);
-    }
-    let Some(msh) = message.segment("MSH") else { return };
-    for field in [3, 4, 5, 6, 7, 10, 11, 12] {
-        if options.strict && msh.field(field).is_empty() {
-            let text = format!("MSH-{field} is required and missing");
-            fault(field, 0, Code::RequiredFieldMissing, text);
-        }
-    }
-    if !options.strict && msh.field(10).is_empty() {
-        remarks.push("MSH-10 is missing: the sender cannot tell what is acknowledged".to_owned());
-    }
 }
 
 #[cfg(test)]
