@@ -11,9 +11,35 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::sqlite::desk::SqliteDesk;
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
-pub trait Desk: Send + Sync + fmt::Debug {
+pub trait Desk: Papers + Send + Sync {
+    /// Runs `work` in one transaction: all that it writes is durable when this answers, if it came
+    /// back with `true`; else nothing of it is. It sees what it wrote. Callers at the same time
+    /// come one after the other and share a sync, so `work` must neither wait nor use the desk
+    /// itself.
+    fn together(&self, work: &mut dyn FnMut(&dyn Papers) -> Result<bool>) -> Result<()>;
+}
+
+/// [`Desk::together`] for work that has an answer and errors of its own; an error undoes it.
+///
+/// # Errors
+/// That of `work`, or the desk cannot be written.
+pub fn together<T, E: From<StoreError>>(
+    desk: &dyn Desk,
+    work: impl FnOnce(&dyn Papers) -> Result<T, E>,
+) -> Result<T, E> {
+    let (mut work, mut answer) = (Some(work), None);
+    desk.together(&mut |papers| {
+        answer = work.take().map(|work| work(papers));
+        Ok(matches!(answer, Some(Ok(_))))
+    })?;
+    answer.unwrap_or_else(|| Err(StoreError::Other("nothing was done".to_owned()).into()))
+}
+
+/// What lies on the desk. Each method alone is durable when it answers, except in
+/// [`Desk::together`], where all are durable with its end.
+pub trait Papers: fmt::Debug {
     /// Keeps an order under its accession number and the authority of its filler number.
     fn put_order(&self, order: &Order, expect: Expect, at: Moment) -> Result<Put<OrderRecord>>;
 

@@ -32,6 +32,10 @@ pub enum StoreError {
     #[error("database {path}: {source}")]
     Database { path: PathBuf, source: rusqlite::Error },
 
+    /// One sync for several callers has failed, and none of them has an effect.
+    #[error("nothing was written to {path}: {why}; the same again may work")]
+    Unwritten { path: PathBuf, why: String },
+
     #[error("{path} holds what this version cannot read: {what}")]
     Unreadable { path: PathBuf, what: String },
 

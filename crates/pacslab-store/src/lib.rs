@@ -28,7 +28,10 @@ pub use blobs::{
     Position, Record, ReplayRecord, Role, Sealed, Segment, Usage,
 };
 pub use data_dir::DataDir;
-pub use desk::{Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Put, SqliteDesk, StepChange};
+pub use desk::{
+    Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Papers, Put, SqliteDesk, StepChange,
+    together,
+};
 pub use error::StoreError;
 pub use index::{
     Arrival, Counts, Index, Ingested, Known, NewInstance, Row, Scope, Source, SqliteIndex, Stored,

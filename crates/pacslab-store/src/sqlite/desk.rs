@@ -7,10 +7,11 @@ use pacslab_model::Moment;
 use pacslab_model::order::{Order, StepStatus};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params, params_from_iter};
 
+use super::group::{Group, Keep};
 use super::index::{moment, signed, unsigned};
 use super::{Database, Schema, Sql, ruin};
-use crate::desk::{Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Put, StepChange};
-use crate::error::Result;
+use crate::desk::{Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Papers, Put, StepChange};
+use crate::error::{Result, StoreError};
 
 /// The order is kept whole as JSON; what is searched is repeated in columns.
 const SCHEMA: Schema = Schema {
@@ -64,6 +65,7 @@ fn probe(c: &Connection) -> Sql<()> {
 #[derive(Debug)]
 pub struct SqliteDesk {
     db: Database,
+    group: Group,
 }
 
 impl SqliteDesk {
@@ -74,35 +76,151 @@ impl SqliteDesk {
             Ok(db)
         };
         let what = "orders, steps and what is under way";
-        Ok(Self { db: open().map_err(|error| ruin::for_a_person(path, what, error))? })
+        let db = open().map_err(|error| ruin::for_a_person(path, what, error))?;
+        Ok(Self { db, group: Group::default() })
     }
 
     /// Ends with the value.
     pub fn memory() -> Result<Self> {
-        Ok(Self { db: Database::memory(&SCHEMA)? })
+        Ok(Self { db: Database::memory(&SCHEMA)?, group: Group::default() })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Draft<'_>) -> Result<T>) -> Result<T> {
+        let mut answer = None;
+        self.db.read(|c| {
+            answer = Some(read(&self.draft(c)));
+            Ok(())
+        })?;
+        answer.unwrap_or_else(|| Err(StoreError::Other("nothing was read".to_owned())))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&Draft<'_>) -> Result<T>) -> Result<T> {
+        self.group.write(&self.db, |c| {
+            Ok(match write(&self.draft(c)) {
+                Ok(answer) => Keep::Yes(Ok(answer)),
+                Err(error) => Keep::No(Err(error)),
+            })
+        })?
+    }
+
+    fn draft<'a>(&'a self, c: &'a Connection) -> Draft<'a> {
+        Draft { c, path: self.db.path() }
     }
 }
 
 impl Desk for SqliteDesk {
+    fn together(&self, work: &mut dyn FnMut(&dyn Papers) -> Result<bool>) -> Result<()> {
+        self.group.write(&self.db, |c| {
+            Ok(match work(&self.draft(c)) {
+                Ok(true) => Keep::Yes(Ok(())),
+                Ok(false) => Keep::No(Ok(())),
+                Err(error) => Keep::No(Err(error)),
+            })
+        })?
+    }
+}
+
+impl Papers for SqliteDesk {
     fn put_order(&self, order: &Order, expect: Expect, at: Moment) -> Result<Put<OrderRecord>> {
-        self.db.write(|tx| {
-            let there = by_key(tx, &order.accession, &order.filler.issuer)?;
+        self.write(|draft| draft.put_order(order, expect, at))
+    }
+
+    fn order(&self, accession: &str) -> Result<Option<OrderRecord>> {
+        self.read(|draft| draft.order(accession))
+    }
+
+    fn orders(&self, filter: &OrderFilter) -> Result<Vec<OrderRecord>> {
+        self.read(|draft| draft.orders(filter))
+    }
+
+    fn set_step(
+        &self,
+        accession: &str,
+        step_id: &str,
+        from: StepStatus,
+        to: StepStatus,
+        at: Moment,
+    ) -> Result<StepChange> {
+        self.write(|draft| draft.set_step(accession, step_id, from, to, at))
+    }
+
+    fn next_number(&self, name: &str) -> Result<u64> {
+        self.write(|draft| draft.next_number(name))
+    }
+
+    fn cursor(&self, name: &str) -> Result<u64> {
+        self.read(|draft| draft.cursor(name))
+    }
+
+    fn set_cursor(&self, name: &str, value: u64) -> Result<()> {
+        self.write(|draft| draft.set_cursor(name, value))
+    }
+
+    fn answer(&self, sender: &str, control_id: &str) -> Result<Option<Vec<u8>>> {
+        self.read(|draft| draft.answer(sender, control_id))
+    }
+
+    fn put_answer(&self, sender: &str, control_id: &str, answer: &[u8], at: Moment) -> Result<()> {
+        self.write(|draft| draft.put_answer(sender, control_id, answer, at))
+    }
+
+    fn put_entry(
+        &self,
+        drawer: &str,
+        key: &str,
+        body: &str,
+        expect: Expect,
+        at: Moment,
+    ) -> Result<Put<DeskEntry>> {
+        self.write(|draft| draft.put_entry(drawer, key, body, expect, at))
+    }
+
+    fn entry(&self, drawer: &str, key: &str) -> Result<Option<DeskEntry>> {
+        self.read(|draft| draft.entry(drawer, key))
+    }
+
+    fn entries(&self, drawer: &str, after: &str, limit: usize) -> Result<Vec<DeskEntry>> {
+        self.read(|draft| draft.entries(drawer, after, limit))
+    }
+
+    fn remove_entry(&self, drawer: &str, key: &str) -> Result<bool> {
+        self.write(|draft| draft.remove_entry(drawer, key))
+    }
+}
+
+/// The desk as one transaction sees it.
+#[derive(Debug)]
+struct Draft<'a> {
+    c: &'a Connection,
+    path: &'a Path,
+}
+
+impl Draft<'_> {
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
+        work(self.c).map_err(|error| StoreError::database(self.path, error))
+    }
+}
+
+impl Papers for Draft<'_> {
+    fn put_order(&self, order: &Order, expect: Expect, at: Moment) -> Result<Put<OrderRecord>> {
+        self.run(|c| {
+            let there = by_key(c, &order.accession, &order.filler.issuer)?;
             let version = match decide(there, expect, |held| held.version, |h| h.order == *order) {
                 Ok(version) => version,
                 Err(refused) => return Ok(refused),
             };
-            write_order(tx, order, version, at)?;
+            write_order(c, order, version, at)?;
             Ok(Put::Stored { version })
         })
     }
 
     fn order(&self, accession: &str) -> Result<Option<OrderRecord>> {
-        self.db.read(|c| newest(c, accession))
+        self.run(|c| newest(c, accession))
     }
 
     fn orders(&self, filter: &OrderFilter) -> Result<Vec<OrderRecord>> {
         let (sql, values) = orders_statement(filter);
-        self.db.read(|c| {
+        self.run(|c| {
             let mut statement = c.prepare_cached(&sql)?;
             statement.query_map(params_from_iter(values), order_record)?.collect()
         })
@@ -116,8 +234,8 @@ impl Desk for SqliteDesk {
         to: StepStatus,
         at: Moment,
     ) -> Result<StepChange> {
-        self.db.write(|tx| {
-            let Some(mut record) = newest(tx, accession)? else {
+        self.run(|c| {
+            let Some(mut record) = newest(c, accession)? else {
                 return Ok(StepChange::NoSuchOrder);
             };
             let Some(step) = record.order.steps.iter_mut().find(|step| step.id == step_id) else {
@@ -129,14 +247,14 @@ impl Desk for SqliteDesk {
             step.status = to;
             record.version += 1;
             record.changed_at = at;
-            write_order(tx, &record.order, record.version, at)?;
+            write_order(c, &record.order, record.version, at)?;
             Ok(StepChange::Done(Box::new(record)))
         })
     }
 
     fn next_number(&self, name: &str) -> Result<u64> {
-        self.db.write(|tx| {
-            tx.prepare_cached(
+        self.run(|c| {
+            c.prepare_cached(
                 "INSERT INTO numbers VALUES(?1, 1)
                  ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value",
             )?
@@ -145,7 +263,7 @@ impl Desk for SqliteDesk {
     }
 
     fn cursor(&self, name: &str) -> Result<u64> {
-        self.db.read(|c| {
+        self.run(|c| {
             let value = c
                 .prepare_cached("SELECT value FROM cursors WHERE name = ?1")?
                 .query_row([name], |row| unsigned(row, 0))
@@ -155,15 +273,15 @@ impl Desk for SqliteDesk {
     }
 
     fn set_cursor(&self, name: &str, value: u64) -> Result<()> {
-        self.db.write(|tx| {
-            tx.prepare_cached("INSERT OR REPLACE INTO cursors VALUES(?1, ?2)")?
+        self.run(|c| {
+            c.prepare_cached("INSERT OR REPLACE INTO cursors VALUES(?1, ?2)")?
                 .execute(params![name, signed(value)])
                 .map(drop)
         })
     }
 
     fn answer(&self, sender: &str, control_id: &str) -> Result<Option<Vec<u8>>> {
-        self.db.read(|c| {
+        self.run(|c| {
             c.prepare_cached("SELECT answer FROM answers WHERE sender = ?1 AND control_id = ?2")?
                 .query_row([sender, control_id], |row| row.get(0))
                 .optional()
@@ -171,14 +289,14 @@ impl Desk for SqliteDesk {
     }
 
     fn put_answer(&self, sender: &str, control_id: &str, answer: &[u8], at: Moment) -> Result<()> {
-        self.db.write(|tx| {
-            tx.prepare_cached(
+        self.run(|c| {
+            c.prepare_cached(
                 "INSERT OR REPLACE INTO answers(sender, control_id, at, at_offset, answer)
                  VALUES(?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![sender, control_id, at.micros, at.offset, answer])?;
-            tx.prepare_cached("DELETE FROM answers WHERE id <= ?1")?
-                .execute([tx.last_insert_rowid() - ANSWERS])
+            c.prepare_cached("DELETE FROM answers WHERE id <= ?1")?
+                .execute([c.last_insert_rowid() - ANSWERS])
                 .map(drop)
         })
     }
@@ -191,24 +309,24 @@ impl Desk for SqliteDesk {
         expect: Expect,
         at: Moment,
     ) -> Result<Put<DeskEntry>> {
-        self.db.write(|tx| {
-            let there = entry(tx, drawer, key)?;
+        self.run(|c| {
+            let there = entry(c, drawer, key)?;
             let version = match decide(there, expect, |held| held.version, |h| h.body == body) {
                 Ok(version) => version,
                 Err(refused) => return Ok(refused),
             };
-            tx.prepare_cached("INSERT OR REPLACE INTO entries VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
+            c.prepare_cached("INSERT OR REPLACE INTO entries VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
                 .execute(params![drawer, key, signed(version), at.micros, at.offset, body])?;
             Ok(Put::Stored { version })
         })
     }
 
     fn entry(&self, drawer: &str, key: &str) -> Result<Option<DeskEntry>> {
-        self.db.read(|c| entry(c, drawer, key))
+        self.run(|c| entry(c, drawer, key))
     }
 
     fn entries(&self, drawer: &str, after: &str, limit: usize) -> Result<Vec<DeskEntry>> {
-        self.db.read(|c| {
+        self.run(|c| {
             c.prepare_cached(&format!(
                 "{ENTRY} WHERE drawer = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
             ))?
@@ -218,8 +336,8 @@ impl Desk for SqliteDesk {
     }
 
     fn remove_entry(&self, drawer: &str, key: &str) -> Result<bool> {
-        self.db.write(|tx| {
-            tx.prepare_cached("DELETE FROM entries WHERE drawer = ?1 AND key = ?2")?
+        self.run(|c| {
+            c.prepare_cached("DELETE FROM entries WHERE drawer = ?1 AND key = ?2")?
                 .execute([drawer, key])
                 .map(|removed| removed > 0)
         })

@@ -3,6 +3,7 @@
 mod amend;
 pub(crate) mod desk;
 mod find;
+mod group;
 pub(crate) mod index;
 mod ingest;
 mod labels;
@@ -153,6 +154,10 @@ impl Database {
             Ok(answer)
         };
         run().map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Holds up whoever writes.

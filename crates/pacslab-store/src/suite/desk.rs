@@ -6,7 +6,8 @@ use pacslab_model::order::{Identifier, Order, ScheduledStep, StepStatus};
 use pacslab_model::{AeTitle, Moment, PersonName};
 
 use super::Must;
-use crate::desk::{Desk, Expect, OrderFilter, Put, StepChange};
+use crate::desk::{Desk, Expect, OrderFilter, Put, StepChange, together};
+use crate::error::StoreError;
 
 /// Runs the contract against desks that `make` makes empty.
 pub fn desk(make: &dyn Fn() -> Arc<dyn Desk>) {
@@ -16,6 +17,8 @@ pub fn desk(make: &dyn Fn() -> Arc<dyn Desk>) {
     only_one_of_two_changes_wins(&make());
     numbers_cursors_and_answers(&*make());
     entries_are_compared_and_set(&*make());
+    what_is_done_together_is_done_or_not(&*make());
+    changes_together_do_not_cross(&make());
 }
 
 fn at(micros: i64) -> Moment {
@@ -157,4 +160,59 @@ fn entries_are_compared_and_set(desk: &dyn Desk) {
     assert!(desk.remove_entry("mpps", "1.1").must("remove"));
     assert!(!desk.remove_entry("mpps", "1.1").must("remove"));
     assert_eq!(desk.entry("mpps", "1.1").must("entry"), None);
+}
+
+fn what_is_done_together_is_done_or_not(desk: &dyn Desk) {
+    let done: Result<u64, StoreError> = together(desk, |papers| {
+        papers.put_order(&order("A1", "20260105"), Expect::New, at(1))?;
+        papers.put_answer("HIS", "1", b"AA", at(1))?;
+        papers.put_entry("queue", "1", "{}", Expect::New, at(1))?;
+        assert!(papers.order("A1")?.is_some(), "it sees what it wrote");
+        papers.next_number("accession")
+    });
+    assert_eq!(done.must("done"), 1);
+    assert!(desk.order("A1").must("order").is_some());
+    assert_eq!(desk.answer("HIS", "1").must("answer").must("there"), b"AA");
+    assert!(desk.entry("queue", "1").must("entry").is_some());
+
+    let undone: Result<(), StoreError> = together(desk, |papers| {
+        papers.put_order(&order("A2", "20260105"), Expect::New, at(2))?;
+        papers.set_step("A1", "1", StepStatus::Scheduled, StepStatus::Started, at(2))?;
+        papers.remove_entry("queue", "1")?;
+        papers.set_cursor("arrivals", 7)?;
+        papers.next_number("accession")?;
+        Err(StoreError::Other("thought better of it".to_owned()))
+    });
+    assert_eq!(undone.unwrap_err().to_string(), "thought better of it");
+    assert_eq!(desk.order("A2").must("order"), None);
+    let kept = desk.order("A1").must("order").must("there");
+    assert_eq!((kept.order.steps[0].status, kept.version), (StepStatus::Scheduled, 1));
+    assert!(desk.entry("queue", "1").must("entry").is_some());
+    assert_eq!(desk.cursor("arrivals").must("cursor"), 0);
+    assert_eq!(desk.next_number("accession").must("number"), 2, "none is lost with it");
+}
+
+/// Nobody's reading and writing is parted by another's: no change is lost.
+fn changes_together_do_not_cross(desk: &Arc<dyn Desk>) {
+    desk.put_entry("counts", "all", "0", Expect::New, at(1)).must("put");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for n in 0..25 {
+                    let key = format!("{thread}-{n}");
+                    let counted: Result<(), StoreError> = together(&**desk, |papers| {
+                        let held = papers.entry("counts", "all")?.must("there");
+                        let next = held.body.parse::<u32>().must("a number") + 1;
+                        let expect = Expect::Version(held.version);
+                        papers.put_entry("counts", "all", &next.to_string(), expect, at(2))?;
+                        papers.put_entry("done", &key, "{}", Expect::New, at(2))?;
+                        Ok(())
+                    });
+                    counted.must("counted");
+                    assert!(desk.entry("done", &key).must("entry").is_some(), "as answered");
+                }
+            });
+        }
+    });
+    assert_eq!(desk.entry("counts", "all").must("entry").must("there").body, "100");
 }

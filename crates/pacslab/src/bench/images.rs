@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn the_next_object_is_another_with_the_same_bytes_elsewhere() {
         let naming = naming();
-        let mut object = Kinds::of(Size::SMALL, &naming, Form::Bare).objects().remove(0);
+        let mut object = Kinds::of(Size::Bytes(8 << 10), &naming, Form::Bare).objects().remove(0);
         let read = |object: &Object| parse(&object.bytes, &TransferSyntax::ExplicitLe).unwrap();
         object.become_image(&naming, 12, 3);
         let first = read(&object);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_part_of_a_post_is_a_file() {
         let naming = naming();
-        let mut object = Kinds::of(Size::SMALL, &naming, Form::Multipart).objects().remove(0);
+        let mut object = Kinds::of(Size::Bytes(8 << 10), &naming, Form::Multipart).objects().remove(0);
         object.become_image(&naming, 5, 1);
         let start = places(&object.bytes, b"\r\n\r\n").next().unwrap() + 4;
         let end = places(&object.bytes, b"\r\n--pacslab").last().unwrap();
@@ -308,7 +308,7 @@ mod tests {
     fn one_seed_makes_one_set_of_data_and_others_other_ones() {
         let bytes = |seed| {
             let naming = Naming::new(Seed(seed));
-            let mut object = Kinds::of(Size::SMALL, &naming, Form::Bare).objects().remove(0);
+            let mut object = Kinds::of(Size::Bytes(8 << 10), &naming, Form::Bare).objects().remove(0);
             object.become_image(&naming, 1, 1);
             object.bytes
         };

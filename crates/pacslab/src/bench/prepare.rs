@@ -16,10 +16,12 @@ use crate::config::Peer;
 use crate::rest;
 
 /// What the chosen workloads ask for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Needs {
-    /// Studies of one image; 0: none.
+    /// Studies that are asked for, images of each and their size; 0: none.
     pub(crate) studies: u64,
+    pub(crate) found_images: u64,
+    pub(crate) found_size: Size,
     /// Sizes of which studies are fetched, how many, and images of each.
     pub(crate) sets: Vec<Size>,
     pub(crate) fetched: u64,
@@ -136,7 +138,7 @@ impl Ready {
 
 async fn images(at: &Arc<At>, needs: &Needs, prepared: &mut Prepared) -> Result<(), Fault> {
     if needs.studies > 0 {
-        prepared.small = studies(at, Size::SMALL, needs.studies, 1).await?;
+        prepared.small = studies(at, needs.found_size, needs.studies, needs.found_images).await?;
         prepared.names = prepared.small.iter().map(|known| Naming::name(known.study)).collect();
         prepared.names.sort();
         prepared.days = prepared.small.iter().map(|known| day(known.study)).collect();

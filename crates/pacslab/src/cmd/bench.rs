@@ -55,6 +55,12 @@ pub(crate) struct Args {
     /// Studies that are put there to be found
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     studies: u64,
+    /// Images of each study that is put there to be found
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    found_images: u64,
+    /// Pixels of these images
+    #[arg(long, value_name = "SIZE", default_value = "8KB")]
+    found_size: Size,
     /// Images of a study that is fetched
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
     images: u64,
@@ -206,6 +212,8 @@ impl Args {
         let fetches = any(Name::fetches);
         Needs {
             studies: if any(Name::asks) { self.studies } else { 0 },
+            found_images: self.found_images,
+            found_size: self.found_size,
             sets: if fetches { self.size.clone() } else { Vec::new() },
             fetched: 4,
             images: self.images,
