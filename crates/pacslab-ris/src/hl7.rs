@@ -8,10 +8,11 @@ use pacslab_hl7::order::{Options, OrderRequest};
 use pacslab_hl7::{Code, Finding, Message, Severity, What, ack};
 use pacslab_model::order::OrderChange;
 use pacslab_model::{Direction, Event, Identifiers, METRICS, Outcome};
+use pacslab_store::StoreError;
 use sha2::{Digest, Sha256};
 
 use crate::events;
-use crate::orders::{Done, Ris};
+use crate::orders::{Done, RefusedOrder, Ris, Work};
 
 /// Answers HL7 messages for an RIS. Holds no connection.
 pub struct Hl7Inbox {
@@ -108,24 +109,38 @@ impl Hl7Inbox {
             let application = self.application(message, &Ok(Vec::new()));
             return Heard { answer, application, accepted: true, hopeless: false };
         }
-        let applied = self.apply(message, story);
-        let accepted = applied.is_ok();
-        let answer = self.reply(|reply| match &applied {
-            Ok(told) => ack::accept_with(message, told, reply),
-            Err(findings) => ack::refuse(message, findings, reply),
+        let imaging = message.segment("IPC").is_some();
+        // all that the message does and the answer that is kept for a repetition: one transaction
+        let applied = self.ris.work(|work| {
+            let told = self.apply(work, message, story)?;
+            let answer = ack::wanted(message, true)
+                .then(|| self.reply(|reply| ack::accept_with(message, &told, reply)).to_bytes());
+            if !control_id.is_empty() {
+                let mut kept = digest.to_vec();
+                kept.extend_from_slice(answer.as_deref().unwrap_or_default());
+                work.papers().put_answer(&sender, &control_id, &kept, work.now())?;
+            }
+            Ok::<_, Refused>((told, answer))
         });
-        let answer = ack::wanted(message, accepted).then(|| answer.to_bytes());
-        if accepted && !control_id.is_empty() {
-            let mut kept = digest.to_vec();
-            kept.extend_from_slice(answer.as_deref().unwrap_or_default());
-            let now = self.ris.clock.now();
-            if let Err(error) = self.ris.desk.put_answer(&sender, &control_id, &kept, now) {
-                // the orders are kept, and taking them again changes nothing
-                story.said.push(format!("the answer could not be kept: {error}"));
+        match applied {
+            Ok(((told, answer), _)) => {
+                let application = self.application(message, &Ok(told));
+                Heard { answer, application, accepted: true, hopeless: false }
+            }
+            Err(refused) => {
+                let findings = match refused {
+                    Refused::Sender(findings) => findings,
+                    Refused::Lab(refused) => {
+                        story.said.push(refused.to_string());
+                        vec![of_the_header(refused.finding(imaging))]
+                    }
+                };
+                let answer = ack::wanted(message, false)
+                    .then(|| self.reply(|reply| ack::refuse(message, &findings, reply)).to_bytes());
+                let application = self.application(message, &Err(findings));
+                Heard { answer, application, accepted: false, hopeless: false }
             }
         }
-        let application = self.application(message, &applied);
-        Heard { answer, application, accepted, hopeless: false }
     }
 
     fn application(
@@ -141,10 +156,15 @@ impl Hl7Inbox {
     }
 
     /// Does what the message says; gives what the sender is told of it.
-    fn apply(&self, message: &Message, story: &mut Story) -> Result<Vec<Finding>, Vec<Finding>> {
+    fn apply(
+        &self,
+        work: &Work<'_>,
+        message: &Message,
+        story: &mut Story,
+    ) -> Result<Vec<Finding>, Refused> {
         let incoming = pacslab_hl7::read(message, &self.options).map_err(|refusal| {
             story.said.extend(refusal.findings.iter().map(Finding::to_string));
-            refusal.findings
+            Refused::Sender(refusal.findings)
         })?;
         let of_header = incoming.warnings.iter().filter(|warning| warning.segment == "MSH");
         story.said.extend(of_header.map(|warning| warning.text.clone()));
@@ -152,60 +172,15 @@ impl Hl7Inbox {
         match incoming.what {
             What::Orders(requests) => {
                 let imaging = message.segment("IPC").is_some();
-                told.extend(self.apply_orders(requests, imaging, story)?);
+                told.extend(apply_orders(work, requests, imaging, story)?);
             }
             What::Patients(_) | What::Reports(_) | What::Appointment(_) => {
                 let (kind, event) = message.kind();
                 let text =
                     format!("{kind}^{event} is not an order, and nothing is done with it yet");
                 story.said.push(text.clone());
-                return Err(vec![
-                    Finding::error("MSH", 1, Code::UnsupportedMessageType, text).at(9, 1),
-                ]);
-            }
-        }
-        Ok(told)
-    }
-
-    /// Orders that were applied before one that is refused stay: sending them again is harmless.
-    fn apply_orders(
-        &self,
-        requests: Vec<OrderRequest>,
-        imaging: bool,
-        story: &mut Story,
-    ) -> Result<Vec<Finding>, Vec<Finding>> {
-        let mut told = Vec::new();
-        for request in requests {
-            let change = OrderChange::from(request);
-            if story.ids.is_empty() {
-                story.ids = crate::orders::identifiers(&change.order);
-            }
-            let number = change.order.accession.clone();
-            let read = change.remarks.clone();
-            match self.ris.apply(change) {
-                Ok(applied) => {
-                    story.ids = crate::orders::identifiers(&applied.order);
-                    let what = match applied.done {
-                        Done::Created => "created",
-                        Done::Changed => "changed",
-                        Done::Repeated => "was so already",
-                    };
-                    story.said.push(format!("order {} {what}", applied.order.accession));
-                    let filled = applied.remarks.iter().filter(|remark| !read.contains(remark));
-                    told.extend(filled.map(|remark| Finding {
-                        severity: Severity::Warning,
-                        ..Finding::error("ORC", 1, Code::Accepted, remark)
-                    }));
-                    story.said.extend(applied.remarks);
-                }
-                Err(refused) => {
-                    story.said.push(format!("order {number}: {refused}"));
-                    let finding = refused.finding(imaging);
-                    return Err(vec![match refused.code() {
-                        Code::ApplicationInternal => Finding { segment: "MSH".into(), ..finding },
-                        _ => finding,
-                    }]);
-                }
+                let finding = Finding::error("MSH", 1, Code::UnsupportedMessageType, text);
+                return Err(Refused::Sender(vec![finding.at(9, 1)]));
             }
         }
         Ok(told)
@@ -217,6 +192,75 @@ impl Hl7Inbox {
         // MSH-10 of 2.3.1 holds 20 characters
         let control_id = format!("{}{}{number:06}", at.da(), at.tm());
         make(&ack::Reply { control_id: &control_id, at })
+    }
+}
+
+/// Why a message had no effect.
+#[derive(Debug)]
+enum Refused {
+    /// It is for the sender to mend.
+    Sender(Vec<Finding>),
+    /// The lab could not, and the same may succeed later.
+    Lab(RefusedOrder),
+}
+
+impl From<RefusedOrder> for Refused {
+    fn from(refused: RefusedOrder) -> Self {
+        Self::Lab(refused)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Lab(error.into())
+    }
+}
+
+/// Every order of the message, or none.
+fn apply_orders(
+    work: &Work<'_>,
+    requests: Vec<OrderRequest>,
+    imaging: bool,
+    story: &mut Story,
+) -> Result<Vec<Finding>, Refused> {
+    let mut told = Vec::new();
+    for request in requests {
+        let change = OrderChange::from(request);
+        if story.ids.is_empty() {
+            story.ids = crate::orders::identifiers(&change.order);
+        }
+        let number = change.order.accession.clone();
+        let read = change.remarks.clone();
+        match work.apply(change) {
+            Ok(applied) => {
+                story.ids = crate::orders::identifiers(&applied.order);
+                let what = match applied.done {
+                    Done::Created => "created",
+                    Done::Changed => "changed",
+                    Done::Repeated => "was so already",
+                };
+                story.said.push(format!("order {} {what}", applied.order.accession));
+                let filled = applied.remarks.iter().filter(|remark| !read.contains(remark));
+                told.extend(filled.map(|remark| Finding {
+                    severity: Severity::Warning,
+                    ..Finding::error("ORC", 1, Code::Accepted, remark)
+                }));
+                story.said.extend(applied.remarks);
+            }
+            Err(refused) => {
+                story.said.push(format!("order {number}: {refused}"));
+                return Err(Refused::Sender(vec![of_the_header(refused.finding(imaging))]));
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// What the lab could not do is no fault of a field.
+fn of_the_header(finding: Finding) -> Finding {
+    match finding.code {
+        Code::ApplicationInternal => Finding { segment: "MSH".into(), ..finding },
+        _ => finding,
     }
 }
 

@@ -13,5 +13,5 @@ pub mod worklist;
 
 pub use arrivals::Images;
 pub use hl7::{Heard, Hl7Inbox};
-pub use orders::{Applied, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings};
+pub use orders::{Applied, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings, Shown, Work};
 pub use worklist::{Item, Worklist, WorklistEntry, WorklistError, WorklistSettings};

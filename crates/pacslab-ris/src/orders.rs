@@ -6,12 +6,13 @@
 mod fill;
 mod reconcile;
 mod refused;
+mod work;
 
 use std::sync::Arc;
 
 use pacslab_model::order::{Order, OrderChange, OrderControl, ScheduledStep, StepStatus};
 use pacslab_model::{Clock, Emit, Event, Identifiers, Outcome};
-use pacslab_store::{Desk, Expect, OrderFilter, OrderRecord, Put, StoreError};
+use pacslab_store::{Desk, OrderFilter, OrderRecord, Papers, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::events;
@@ -20,6 +21,7 @@ use crate::worklist::{Worklist, file};
 
 pub use reconcile::Reconciled;
 pub use refused::{Place, RefusedOrder};
+pub use work::{Shown, Work};
 
 /// The RIS: orders in the desk, their steps on the worklist.
 pub struct Ris {
@@ -79,9 +81,6 @@ pub enum Done {
     Repeated,
 }
 
-/// How often a change is tried again when another one of the same order comes between.
-const ATTEMPTS: usize = 16;
-
 impl Ris {
     /// Mends what a crash left undone between the desk and the worklist folder.
     ///
@@ -114,78 +113,17 @@ impl Ris {
     /// [`RefusedOrder::File`] leaves an order whose file is still to be written: sending the same
     /// again, or starting again, mends that.
     pub fn apply(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
-        let control = change.control;
-        let asked = change.order.clone();
-        let result = self.attempt(change);
-        let order = result.as_ref().map_or(&asked, |applied| &applied.order);
-        let what = word(control);
-        let event = match &result {
-            Ok(applied) => {
-                let repeated =
-                    if applied.done == Done::Repeated { ", as it was already" } else { "" };
-                let text = format!("{what} {}{repeated}", order.accession);
-                let event = Event::new(self.clock.now(), events::ORDER, text);
-                match applied.remarks.is_empty() {
-                    true => event,
-                    false => event.field("remarks", applied.remarks.join("; ")),
-                }
-            }
-            Err(refused) => {
-                let text = format!("{what} {} refused: {refused}", order.accession);
-                Event::new(self.clock.now(), events::ORDER, text).outcome(Outcome::Failed)
-            }
-        };
-        self.emit.emit(event.ids(identifiers(order)));
-        result
-    }
-
-    fn attempt(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
-        let OrderChange { control, order, mut remarks } = change;
-        let first_remarks = remarks.len();
-        for _ in 0..ATTEMPTS {
-            remarks.truncate(first_remarks);
-            let known = self.known(&order, control)?;
-            let next = match (control, &known) {
-                (OrderControl::New, None) => self.filled(order.clone(), None, &mut remarks)?,
-                (OrderControl::New, Some(known)) => {
-                    self.repeated(order.clone(), known, &mut remarks)?
-                }
-                (_, None) => return Err(RefusedOrder::unknown(&order)),
-                (OrderControl::Change, Some(known)) => {
-                    self.revised(order.clone(), known, &mut remarks)?
-                }
-                (OrderControl::Cancel, Some(known)) => {
-                    moved(known, &order.steps, |_| Some(StepEvent::Cancel))?
-                }
-                (OrderControl::Discontinue, Some(known)) => {
-                    moved(known, &order.steps, |_| Some(StepEvent::Discontinue))?
-                }
-                (OrderControl::StatusChange, Some(_)) if order.steps.is_empty() => {
-                    return Err(RefusedOrder::Missing {
-                        what: "scheduled procedure step id, which tells the step whose status changes",
-                        place: ("OBR", 20, 1),
-                    });
-                }
-                (OrderControl::StatusChange, Some(known)) => moved(known, &order.steps, |step| {
-                    step.and_then(|step| machine::towards(step.status))
-                })?,
-            };
-            let expect = known.as_ref().map_or(Expect::New, |known| Expect::Version(known.version));
-            let done = match self.desk.put_order(&next, expect, self.clock.now())? {
-                Put::Stored { .. } if known.is_none() => Done::Created,
-                Put::Stored { .. } => Done::Changed,
-                Put::Unchanged { .. } => Done::Repeated,
-                Put::Conflict(_) | Put::Gone => continue,
-            };
-            let (order, files) = self.publish(next)?;
-            return Ok(Applied { done, order, remarks, files });
+        let (mut applied, shown) = self.work(|work| work.apply(change))?;
+        if let Some(shown) = shown.into_iter().next() {
+            (applied.order, applied.files) = (shown.order, shown.files);
         }
-        Err(RefusedOrder::Busy { accession: order.accession })
+        Ok(applied)
     }
 
     /// The order that a change is about.
     fn known(
         &self,
+        papers: &dyn Papers,
         order: &Order,
         control: OrderControl,
     ) -> Result<Option<OrderRecord>, StoreError> {
@@ -199,7 +137,7 @@ impl Ris {
                 continue;
             }
             let by_accession = filter.accession.is_some();
-            let mut found = self.desk.orders(&filter)?;
+            let mut found = papers.orders(&filter)?;
             if !by_accession {
                 found.retain(|known| same(&known.order.placer.issuer, &order.placer.issuer));
             }
@@ -223,11 +161,12 @@ impl Ris {
     /// A new order that is there already: the same, or another one with its number.
     fn repeated(
         &self,
+        papers: &dyn Papers,
         order: Order,
         known: &OrderRecord,
         remarks: &mut Vec<String>,
     ) -> Result<Order, RefusedOrder> {
-        let mut order = self.filled(order, Some(&known.order), remarks)?;
+        let mut order = self.filled(papers, order, Some(&known.order), remarks)?;
         for (step, there) in order.steps.iter_mut().zip(&known.order.steps) {
             step.status = there.status;
         }
@@ -247,6 +186,7 @@ impl Ris {
     /// XO: what it tells replaces what was known, except the identifiers that images carry already.
     fn revised(
         &self,
+        papers: &dyn Papers,
         order: Order,
         known: &OrderRecord,
         remarks: &mut Vec<String>,
@@ -269,7 +209,7 @@ impl Ris {
                     .map_err(|unexpected| RefusedOrder::step(&known.order, step, unexpected))?;
             }
         }
-        self.filled(next, Some(&known.order), remarks)
+        self.filled(papers, next, Some(&known.order), remarks)
     }
 
     /// Makes the folder show an order as the desk has it; names its files.

@@ -2,6 +2,7 @@
 
 use pacslab_model::order::{Order, ScheduledStep, StepStatus};
 use pacslab_model::{PersonName, Uid, Vr};
+use pacslab_store::Papers;
 
 use super::Ris;
 use super::refused::{Place, RefusedOrder};
@@ -11,12 +12,13 @@ impl Ris {
     /// the same message gives the same order again.
     pub(super) fn filled(
         &self,
+        papers: &dyn Papers,
         mut order: Order,
         known: Option<&Order>,
         remarks: &mut Vec<String>,
     ) -> Result<Order, RefusedOrder> {
         let number = |name: &str, prefix: &str| {
-            self.desk.next_number(name).map(|number| format!("{prefix}{number:07}"))
+            papers.next_number(name).map(|number| format!("{prefix}{number:07}"))
         };
         if let Some(known) = known {
             order.accession.clone_from(&known.accession);

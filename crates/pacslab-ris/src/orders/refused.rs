@@ -33,9 +33,6 @@ pub enum RefusedOrder {
     #[error("{what} '{value}' {problem}")]
     Value { what: &'static str, value: String, problem: String, place: Place },
 
-    #[error("order {accession} is being changed by others all the time; try again")]
-    Busy { accession: String },
-
     #[error(transparent)]
     File(#[from] FileError),
 
@@ -56,7 +53,7 @@ impl RefusedOrder {
 
     /// The lab failed, not the sender: the same may succeed later.
     pub fn is_internal(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::File(_) | Self::Store(_))
+        matches!(self, Self::File(_) | Self::Store(_))
     }
 
     /// HL7 table 0357.
@@ -67,7 +64,6 @@ impl RefusedOrder {
             Self::Step { .. } => Code::TableValueNotFound,
             Self::Missing { .. } => Code::RequiredFieldMissing,
             Self::Value { .. } => Code::DataType,
-            Self::Busy { .. } => Code::RecordLocked,
             Self::File(_) | Self::Store(_) => Code::ApplicationInternal,
         }
     }
@@ -75,7 +71,7 @@ impl RefusedOrder {
     /// The field that it is about, in an order message without IPC.
     pub fn place(&self) -> Place {
         match self {
-            Self::Duplicate { .. } | Self::Unknown { .. } | Self::Busy { .. } => ("OBR", 18, 1),
+            Self::Duplicate { .. } | Self::Unknown { .. } => ("OBR", 18, 1),
             Self::NoSuchStep { .. } => ("OBR", 20, 1),
             Self::Step { .. } => ("ORC", 1, 1),
             Self::Missing { place, .. } | Self::Value { place, .. } => *place,

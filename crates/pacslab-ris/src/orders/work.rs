@@ -1,0 +1,172 @@
+//! Several changes as one: durable together, or none of them.
+//!
+//! What the department learns by one message or one button is one transaction of the desk: orders,
+//! patients, performed steps, what is to be sent, and the answer that is kept. Files and events
+//! follow it, so that nobody is told of what did not happen.
+
+use std::cell::RefCell;
+
+use pacslab_model::order::{Order, OrderChange, OrderControl};
+use pacslab_model::{Event, Moment, Outcome};
+use pacslab_store::{Expect, OrderRecord, Papers, Put, StoreError};
+
+use super::refused::RefusedOrder;
+use super::{Applied, Done, Ris, identifiers, moved, word};
+use crate::events;
+use crate::machine::{self, StepEvent};
+
+/// One transaction of the RIS, see [`Ris::work`].
+pub struct Work<'a> {
+    ris: &'a Ris,
+    papers: &'a dyn Papers,
+    /// Orders whose files have to follow, as they are at the end.
+    changed: RefCell<Vec<Order>>,
+    told: RefCell<Vec<Event>>,
+}
+
+/// An order that was changed, and the files of the worklist folder that show it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Shown {
+    pub order: Order,
+    pub files: Vec<String>,
+}
+
+impl Ris {
+    /// Runs `work` in one transaction: with an error nothing of it has happened. Blocks until the
+    /// effect is durable and the worklist shows it. The closure must not wait for anything.
+    ///
+    /// # Errors
+    /// Those of `work`; the desk or the worklist folder cannot be written.
+    pub fn work<T, E>(
+        &self,
+        work: impl FnOnce(&Work<'_>) -> Result<T, E>,
+    ) -> Result<(T, Vec<Shown>), E>
+    where
+        E: From<StoreError> + From<RefusedOrder>,
+    {
+        let (answer, changed, told) = pacslab_store::together(&*self.desk, |papers| {
+            let (changed, told) = (RefCell::default(), RefCell::default());
+            let unit = Work { ris: self, papers, changed, told };
+            let answer = work(&unit)?;
+            Ok::<_, E>((answer, unit.changed.into_inner(), unit.told.into_inner()))
+        })?;
+        let mut shown = Vec::with_capacity(changed.len());
+        for order in changed {
+            let (order, files) = self.publish(order)?;
+            shown.push(Shown { order, files });
+        }
+        for event in told {
+            self.emit.emit(event);
+        }
+        Ok((answer, shown))
+    }
+}
+
+impl<'a> Work<'a> {
+    pub fn ris(&self) -> &'a Ris {
+        self.ris
+    }
+
+    /// The desk as this transaction sees it.
+    pub fn papers(&self) -> &'a dyn Papers {
+        self.papers
+    }
+
+    pub fn now(&self) -> Moment {
+        self.ris.clock.now()
+    }
+
+    /// To be told once it has happened.
+    pub fn tell(&self, event: Event) {
+        self.told.borrow_mut().push(event);
+    }
+
+    /// Does what a change of an order asks for; [`Applied::files`] are those of [`Shown`].
+    ///
+    /// # Errors
+    /// See [`RefusedOrder`]: nothing has changed by this, and the caller decides about the rest.
+    pub fn apply(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
+        let (what, asked) = (word(change.control), change.order.clone());
+        self.attempt(change)
+            .inspect(|applied| {
+                let repeated =
+                    if applied.done == Done::Repeated { ", as it was already" } else { "" };
+                let text = format!("{what} {}{repeated}", applied.order.accession);
+                let event = Event::new(self.now(), events::ORDER, text);
+                let event = match applied.remarks.is_empty() {
+                    true => event,
+                    false => event.field("remarks", applied.remarks.join("; ")),
+                };
+                self.tell(event.ids(identifiers(&applied.order)));
+            })
+            .inspect_err(|refused| {
+                let text = format!("{what} {} refused: {refused}", asked.accession);
+                let event = Event::new(self.now(), events::ORDER, text).outcome(Outcome::Failed);
+                // that it was refused remains true
+                self.ris.emit.emit(event.ids(identifiers(&asked)));
+            })
+    }
+
+    /// Keeps an order as it now is; its files follow.
+    ///
+    /// # Errors
+    /// The desk cannot be written.
+    pub fn keep(&self, order: &Order, known: Option<&OrderRecord>) -> Result<Done, StoreError> {
+        let expect = known.map_or(Expect::New, |known| Expect::Version(known.version));
+        let done = match self.papers.put_order(order, expect, self.now())? {
+            Put::Stored { .. } if known.is_none() => Done::Created,
+            Put::Stored { .. } => Done::Changed,
+            Put::Unchanged { .. } => Done::Repeated,
+            Put::Conflict(_) | Put::Gone => {
+                let text = format!("order {} was changed in between", order.accession);
+                return Err(StoreError::Other(text));
+            }
+        };
+        let mut changed = self.changed.borrow_mut();
+        let same = |held: &&mut Order| {
+            held.accession == order.accession && held.filler.issuer == order.filler.issuer
+        };
+        match changed.iter_mut().find(same) {
+            Some(held) => held.clone_from(order),
+            None => changed.push(order.clone()),
+        }
+        Ok(done)
+    }
+
+    fn attempt(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
+        let OrderChange { control, order, mut remarks } = change;
+        let (ris, papers) = (self.ris, self.papers);
+        let known = ris.known(papers, &order, control)?;
+        let next = match (control, &known) {
+            (OrderControl::New, None) => ris.filled(papers, order, None, &mut remarks)?,
+            (OrderControl::New, Some(known)) => ris.repeated(papers, order, known, &mut remarks)?,
+            (_, None) => return Err(RefusedOrder::unknown(&order)),
+            (OrderControl::Change, Some(known)) => {
+                ris.revised(papers, order, known, &mut remarks)?
+            }
+            (OrderControl::Cancel, Some(known)) => {
+                moved(known, &order.steps, |_| Some(StepEvent::Cancel))?
+            }
+            (OrderControl::Discontinue, Some(known)) => {
+                moved(known, &order.steps, |_| Some(StepEvent::Discontinue))?
+            }
+            (OrderControl::StatusChange, Some(_)) if order.steps.is_empty() => {
+                return Err(RefusedOrder::Missing {
+                    what: "scheduled procedure step id, which tells the step whose status changes",
+                    place: ("OBR", 20, 1),
+                });
+            }
+            (OrderControl::StatusChange, Some(known)) => moved(known, &order.steps, |step| {
+                step.and_then(|step| machine::towards(step.status))
+            })?,
+        };
+        let done = self.keep(&next, known.as_ref())?;
+        Ok(Applied { done, order: next, remarks, files: Vec::new() })
+    }
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work").field("changed", &self.changed).finish_non_exhaustive()
+    }
+}
