@@ -417,6 +417,42 @@ mod tests {
     }
 
     #[test]
+    fn an_accepted_message_says_what_was_bridged() {
+        let warning = Finding { severity: Severity::Warning, ..missing() };
+        let told = Finding { severity: Severity::Information, ..missing() };
+        let ack = |version: &str| {
+            accept_with(&message(version, "", ""), &[warning.clone(), told.clone()], &reply())
+                .to_text()
+        };
+        let new = ack("2.5.1");
+        assert!(
+            new.ends_with(
+                "MSA|AA|M1\rERR||OBR^2^18^1^1|101^Required field missing^HL70357|W\
+                 ||||no accession \\F\\ number\r"
+            ),
+            "{new}"
+        );
+        let old = ack("2.3.1");
+        assert!(old.ends_with("MSA|AA|M1|OBR[2]-18.1: no accession \\F\\ number\r"), "{old}");
+        let many = vec![warning; 5000];
+        let flood = accept_with(&message("2.5.1", "", ""), &many, &reply());
+        assert_eq!(flood.segments().count(), 2 + MOST_WARNINGS);
+    }
+
+    #[test]
+    fn after_the_commit_answer_comes_that_of_the_application() {
+        let message = message("2.5.1", "AL", "AL");
+        let commit = parse(&accept(&message, &reply())).unwrap();
+        assert_eq!(commit.code, AckCode::CommitAccept);
+        let refused = [missing()];
+        let later = application(&message, refusal(&refused), &refused, &reply()).unwrap();
+        let later = parse(&later).unwrap();
+        assert_eq!((later.code, later.errors[0].place.as_str()), (AckCode::Error, "OBR[2]-18.1"));
+        let version = Finding::error("MSH", 1, Code::UnsupportedVersion, "no");
+        assert_eq!(refusal(&[missing(), version]), AckCode::Reject);
+    }
+
+    #[test]
     fn enhanced_mode_answers_what_is_asked_for() {
         let code = |accept_ack, application_ack| {
             let message = message("2.5.1", accept_ack, application_ack);
