@@ -13,7 +13,8 @@ use crate::change::{Change, Changed};
 use crate::events;
 use crate::ingest::{Committer, IngestError, Job, Limits, Origin, Receipt, Request, Writer};
 use crate::memory::Memory;
-use crate::outgoing::OUTGOING;
+use crate::outgoing::{BATCH, OUTGOING};
+use crate::pieces::Pool;
 use crate::quota::Quota;
 use crate::replay::replay;
 
@@ -36,6 +37,9 @@ pub struct Archive {
     pub(crate) memory: Arc<Memory>,
     /// What is read for those who retrieve, in KiB.
     pub(crate) outgoing: Arc<Semaphore>,
+    /// What it is read into: for DICOM, and for HTTP, where many may be slow.
+    pub(crate) large: Arc<Pool>,
+    pub(crate) small: Arc<Pool>,
     arrived: Arc<Notify>,
     /// How often studies have moved between patients.
     moves: AtomicU64,
@@ -119,6 +123,8 @@ impl Archive {
             buffers,
             memory: Arc::default(),
             outgoing: Arc::new(Semaphore::new(OUTGOING)),
+            large: Pool::new(BATCH),
+            small: Pool::new(256 << 10),
             arrived,
             moves: AtomicU64::new(0),
             compacting: tokio::sync::Mutex::new(()),

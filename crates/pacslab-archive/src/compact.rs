@@ -115,17 +115,18 @@ impl Archive {
 
     /// The bytes of an instance, wherever they lie by now.
     pub(crate) fn body(&self, stored: &Stored) -> Result<Vec<u8>, StoreError> {
-        match self.blobs.read(&stored.location) {
+        let read = match self.blobs.read(&stored.location) {
             Err(error @ StoreError::NoSuchLocation(_)) => match self.whereabouts(stored)? {
                 Some(at) => self.blobs.read(&at),
                 None => Err(error),
             },
             other => other,
-        }
+        };
+        read.inspect_err(|error| self.tell_damage(stored, error))
     }
 
     /// Where an instance lies that has moved since it was found.
-    fn whereabouts(&self, stored: &Stored) -> Result<Option<Location>, StoreError> {
+    pub(crate) fn whereabouts(&self, stored: &Stored) -> Result<Option<Location>, StoreError> {
         let known = self.index.known(std::slice::from_ref(&stored.sop_instance))?.pop().flatten();
         let same = known.filter(|known| known.digest == stored.digest);
         Ok(same.map(|known| known.location).filter(|at| *at != stored.location))

@@ -24,3 +24,5 @@ pub const PROTECTED: &str = "archive.protected";
 pub const COMPACTED: &str = "archive.compacted";
 /// A retrieval to a third party ended.
 pub const SENT: &str = "archive.sent";
+/// An object that was asked for is damaged.
+pub const DAMAGED: &str = "archive.damaged";

@@ -1,7 +1,8 @@
 //! The PACS proper, without listeners: ingest, query, retrieve.
 //!
 //! New instances enter by [`ingest`] only; every question is a `model::Query`; what leaves is
-//! read by [`Archive::object`], or read ahead by [`outgoing`] and sent by [`send`].
+//! read whole by [`Archive::object`] or as [`Pieces`], or read ahead by [`outgoing`] and sent by
+//! [`send`].
 
 mod archive;
 mod buffers;
@@ -16,6 +17,7 @@ mod labels;
 mod memory;
 pub mod outgoing;
 pub mod peers;
+mod pieces;
 mod quota;
 mod replay;
 pub mod send;
@@ -29,6 +31,7 @@ pub use header::Header;
 pub use ingest::{IngestError, Origin, Receipt, Received, Writer};
 pub use outgoing::Outgoing;
 pub use peers::{Allow, BadPeer, Peer, Peers};
+pub use pieces::Pieces;
 pub use quota::Quota;
 pub use send::{Delivered, Delivery, Tally};
 

@@ -2,18 +2,20 @@
 //! PS3.4 B.4.1 (who sends chooses among the accepted contexts), PS3.5 10.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pacslab_dicom::{TransferSyntax, dict, encode, file, parse};
 use pacslab_dimse::service::get::{Failed, Object};
-use pacslab_dimse::{Contexts, Error};
+use pacslab_dimse::{Contexts, Error, Payload};
 use pacslab_model::{Uid, uids};
-use pacslab_store::Stored;
+use pacslab_store::{Reading, StoreError, Stored};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::task::JoinHandle;
 
 use crate::archive::{Archive, ArchiveError, syntax_of};
+use crate::pieces::{Body, Piece, Pieces};
 
 /// Instances for one receiver, in their order. While some are sent, the next are read.
 #[derive(Debug)]
@@ -36,12 +38,16 @@ struct Ahead {
     reading: JoinHandle<Vec<Result<Object, String>>>,
 }
 
-/// Bytes that are read at once; one instance may be more.
-const BATCH: u64 = 1 << 20;
+/// Bytes that are read at once: several instances, or a piece of one that is larger.
+pub(crate) const BATCH: usize = 1 << 20;
 
-/// What all retrieves of the DICOM doors and pushes hold together, in KiB. An object that is larger
-/// waits until it is the only one. Nobody holds anything while he waits, so each wait ends with
-/// those who send, or with their timeouts (ADR 0015).
+/// Of an object that comes in pieces these are in memory: one is sent, the next is read.
+const PIECES: u64 = 2 * BATCH as u64;
+
+/// What all retrieves of the DICOM doors and pushes hold together, in KiB. An object that has to be
+/// whole for another transfer syntax and is larger waits until it is the only one. Nobody holds
+/// anything while he waits, so each wait ends with those who send, or with their timeouts
+/// (ADR 0015).
 pub(crate) const OUTGOING: usize = 256 << 10;
 
 impl Outgoing {
@@ -78,7 +84,7 @@ impl Outgoing {
             // the last one was sent
             self.held = None;
             if self.ahead.is_none() && !self.waiting.is_empty() {
-                let (count, room) = self.next_batch();
+                let (count, room) = self.next_batch(contexts);
                 let room = self.archive.outgoing.clone().acquire_many_owned(room).await;
                 // nobody closes it
                 self.read(contexts, count, room.ok()?);
@@ -131,7 +137,7 @@ impl Outgoing {
         if self.ahead.is_some() || self.waiting.is_empty() {
             return;
         }
-        let (count, room) = self.next_batch();
+        let (count, room) = self.next_batch(contexts);
         match self.archive.outgoing.clone().try_acquire_many_owned(room) {
             Ok(held) => self.read(contexts, count, held),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
@@ -139,14 +145,19 @@ impl Outgoing {
     }
 
     /// How many are read at once, and the room for them.
-    fn next_batch(&self) -> (usize, u32) {
+    fn next_batch(&self, contexts: &Contexts) -> (usize, u32) {
         let (mut count, mut bytes) = (0, 0);
         for stored in &self.waiting {
             let more = bytes + stored.location.len;
-            if count > 0 && more > BATCH {
+            if count > 0 && more > BATCH as u64 {
                 break;
             }
             (count, bytes) = (count + 1, more);
+        }
+        if let Some(large) = self.waiting.front().filter(|_| bytes > BATCH as u64)
+            && fit(contexts, large).is_ok_and(|syntax| syntax == large.transfer_syntax)
+        {
+            bytes = bytes.min(PIECES);
         }
         (count, (bytes >> 10).clamp(1, OUTGOING as u64) as u32)
     }
@@ -154,31 +165,85 @@ impl Outgoing {
     fn read(&mut self, contexts: &Arc<Contexts>, count: usize, held: OwnedSemaphorePermit) {
         let batch: Arc<[Stored]> = self.waiting.drain(..count).collect();
         let (archive, contexts, job) = (self.archive.clone(), contexts.clone(), batch.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            job.iter().map(|stored| object(&archive, &contexts, stored)).collect()
-        });
+        let reading = tokio::task::spawn_blocking(move || objects(&archive, &contexts, &job));
         self.ahead = Some(Ahead { batch, held, reading });
     }
 }
 
-fn object(archive: &Archive, contexts: &Contexts, stored: &Stored) -> Result<Object, String> {
-    let transfer_syntax = fit(contexts, stored)?;
-    let bytes = archive.body(stored).map_err(|error| error.to_string())?;
-    let (_, start) = file::read_meta(&bytes).map_err(|error| error.to_string())?;
-    let mut data = Bytes::from(bytes).slice(start..);
-    if transfer_syntax != stored.transfer_syntax {
-        let (from, to) = (syntax_of(stored), TransferSyntax::from_uid(transfer_syntax.as_str()));
-        let tree = parse(&data, &from).map_err(|error| error.to_string())?;
-        let tree = pacslab_codec::transcode(tree, &from, &to, LARGEST);
-        let tree = tree.map_err(|error| error.to_string())?;
-        data = encode(&tree, &to).into();
+/// Reads a batch: small ones one behind the other into one buffer, of a large one the beginning.
+fn objects(
+    archive: &Arc<Archive>,
+    contexts: &Contexts,
+    batch: &[Stored],
+) -> Vec<Result<Object, String>> {
+    let mut piece = archive.large.take();
+    if let [one] = batch
+        && one.location.len > piece.bytes.len() as u64
+    {
+        return vec![large(archive, contexts, one, piece)];
     }
-    Ok(Object {
+    let mut end = 0;
+    let read = |stored: &Stored| {
+        // a batch is no longer than its buffer
+        let start = end;
+        end += stored.location.len as usize;
+        archive.read_whole(stored, &mut piece.bytes[start..end]).map(|()| start..end)
+    };
+    let ranges: Vec<_> = batch.iter().map(read).collect();
+    let bytes = piece.freeze(end);
+    let of = |(stored, range): (&Stored, Result<Range<usize>, StoreError>)| {
+        let transfer_syntax = fit(contexts, stored)?;
+        let file = bytes.slice(range.map_err(|error| error.to_string())?);
+        let data = data(stored, &transfer_syntax, file)?;
+        Ok(object(stored, transfer_syntax, Payload::Whole(data)))
+    };
+    batch.iter().zip(ranges).map(of).collect()
+}
+
+/// One that does not fit in a piece: it goes out as it is read.
+fn large(
+    archive: &Arc<Archive>,
+    contexts: &Contexts,
+    stored: &Stored,
+    mut piece: Piece,
+) -> Result<Object, String> {
+    let transfer_syntax = fit(contexts, stored)?;
+    if transfer_syntax != stored.transfer_syntax {
+        drop(piece);
+        let file = archive.body(stored).map_err(|error| error.to_string())?;
+        let data = data(stored, &transfer_syntax, file.into())?;
+        return Ok(object(stored, transfer_syntax, Payload::Whole(data)));
+    }
+    let mut reading = Reading::of(stored.location);
+    let read = archive.read_next(stored, &mut reading, &mut piece.bytes);
+    let first = piece.freeze(read.map_err(|error| error.to_string())?);
+    let (_, start) = file::read_meta(&first).map_err(|error| error.to_string())?;
+    let pool = archive.large.clone();
+    let rest = Pieces::new(archive.clone(), stored.clone(), pool, reading);
+    let body = Body { first: Some(first.slice(start..)), rest };
+    Ok(object(stored, transfer_syntax, Payload::Pieces(Box::new(body))))
+}
+
+/// The data set of a file in the transfer syntax to send in.
+fn data(stored: &Stored, transfer_syntax: &Uid, file: Bytes) -> Result<Bytes, String> {
+    let (_, start) = file::read_meta(&file).map_err(|error| error.to_string())?;
+    let data = file.slice(start..);
+    if *transfer_syntax == stored.transfer_syntax {
+        return Ok(data);
+    }
+    let (from, to) = (syntax_of(stored), TransferSyntax::from_uid(transfer_syntax.as_str()));
+    let tree = parse(&data, &from).map_err(|error| error.to_string())?;
+    let tree = pacslab_codec::transcode(tree, &from, &to, LARGEST);
+    Ok(encode(&tree.map_err(|error| error.to_string())?, &to).into())
+}
+
+fn object(stored: &Stored, transfer_syntax: Uid, data: Payload) -> Object {
+    Object {
         sop_class: stored.sop_class.clone(),
         sop_instance: stored.sop_instance.clone(),
         transfer_syntax,
         data,
-    })
+    }
 }
 
 /// The most bytes of uncompressed pixels: they are in memory as a whole.

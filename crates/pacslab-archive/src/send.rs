@@ -168,8 +168,9 @@ impl Delivery {
                     return Some(Delivered::Failed { sop_instance: stored.sop_instance, why });
                 }
             };
-            let Object { sop_class, sop_instance, transfer_syntax, data } = object;
-            let mut request = StoreRequest::new(&sop_class, &sop_instance, &transfer_syntax, &data);
+            let Object { sop_class, sop_instance, transfer_syntax, mut data } = object;
+            let mut request =
+                StoreRequest::of(&sop_class, &sop_instance, &transfer_syntax, data.data());
             request.originator = self.originator.clone();
             match association.begin_store(request).await {
                 Ok(message_id) => self.sent.push_back((message_id, stored)),

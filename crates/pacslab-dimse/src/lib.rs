@@ -18,6 +18,7 @@ pub mod pdu;
 mod secure;
 pub mod server;
 pub mod service;
+mod source;
 pub mod status;
 pub mod window;
 mod wire;
@@ -30,6 +31,7 @@ pub use negotiate::{Acceptance, Acceptor, Decision, Offer, Roles, Syntaxes, nego
 pub use pace::{Slowest, TooSlow};
 pub use secure::{SecureAcceptor, SecureConnector};
 pub use server::{BoxFuture, Handler, ServerConfig, ServerLimits, answer_only, refuse, serve};
+pub use source::{Payload, Piece, Source};
 pub use status::{Status, StatusReply};
 pub use window::Window;
 pub use wire::Stream;

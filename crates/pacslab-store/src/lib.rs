@@ -25,7 +25,7 @@ pub mod suite;
 pub use behind::IndexBehind;
 pub use blobs::{
     Appended, Blobs, Keep, Kind, Location, MAX_NOTE, MemoryBlobs, PackBlobs, PackInfo, PackOptions,
-    Position, Record, ReplayRecord, Role, Sealed, Segment, Usage,
+    Position, Reading, Record, ReplayRecord, Role, Sealed, Segment, Usage,
 };
 pub use data_dir::DataDir;
 pub use desk::{

@@ -23,6 +23,7 @@ use crate::fsm::{Action, Event, Role, State};
 use crate::message::{self, Command, Request, Response};
 use crate::pace::Slowest;
 use crate::pdu::{Abort, AssociateAc, AssociateRq, Pdu, Pdv, RoleSelection, UserIdentity};
+use crate::source::{Piece, Source};
 use crate::status::StatusReply;
 use crate::window::Window;
 use crate::wire::{Incoming, Wire};
@@ -123,11 +124,12 @@ fn who(identity: &UserIdentity) -> String {
     }
 }
 
-/// What follows a request: nothing, bytes in memory, or a stream.
+/// What follows a request: nothing, bytes in memory, or a stream. A source knows its last piece.
 pub enum Data<'a> {
     None,
     Bytes(&'a [u8]),
     Reader(&'a mut (dyn AsyncRead + Send + Unpin)),
+    Source(&'a mut dyn Source),
 }
 
 impl std::fmt::Debug for Data<'_> {
@@ -136,6 +138,7 @@ impl std::fmt::Debug for Data<'_> {
             Self::None => f.write_str("None"),
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
             Self::Reader(_) => f.write_str("Reader"),
+            Self::Source(_) => f.write_str("Source"),
         }
     }
 }
@@ -306,6 +309,7 @@ impl Association {
                 sent.map(|()| bytes.len() as u64)
             }
             Data::Reader(reader) => return self.send_stream(context.id, reader).await,
+            Data::Source(source) => return self.send_pieces(context.id, source).await,
         };
         self.noted(sent)
     }
@@ -323,9 +327,7 @@ impl Association {
             next.clear();
             let mut limited = (&mut *reader).take(STREAM as u64);
             if let Err(source) = limited.read_to_end(&mut next).await {
-                // half a data set cannot be taken back
-                self.abort_now(Abort::USER, "what was to be sent could not be read").await;
-                return Err(Error::Source(source));
+                return Err(self.source_failed(source).await);
             }
             let last = next.is_empty();
             if !part.is_empty() || last {
@@ -338,6 +340,32 @@ impl Association {
             total += next.len() as u64;
             std::mem::swap(&mut part, &mut next);
         }
+    }
+
+    async fn send_pieces(&mut self, context: u8, source: &mut dyn Source) -> Result<u64, Error> {
+        let mut total = 0;
+        loop {
+            let Piece { bytes, last } = match source.next().await {
+                Ok(piece) => piece,
+                Err(source) => return Err(self.source_failed(source).await),
+            };
+            if bytes.is_empty() && !last {
+                continue;
+            }
+            total += bytes.len() as u64;
+            let sent = self.wire.flush_with(context, &bytes, last, self.payload).await;
+            self.noted(sent)?;
+            if last {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Half a data set cannot be taken back.
+    async fn source_failed(&mut self, source: std::io::Error) -> Error {
+        let error = Error::Source(source);
+        self.abort_now(Abort::USER, &error.to_string()).await;
+        error
     }
 
     /// Asks the peer to end the operation that a request of ours began.

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use pacslab_dicom::Dataset;
 use pacslab_model::Uid;
 use tokio::time::timeout;
@@ -20,6 +19,7 @@ use crate::error::{Error, named, seconds};
 use crate::events::Told;
 use crate::message::{Field, Operation, Priority, Request, SubOperations};
 use crate::server::BoxFuture;
+use crate::source::Payload;
 use crate::status::{Status, StatusReply};
 
 pub use super::retrieve::{Failed, SubOperation};
@@ -52,13 +52,13 @@ pub trait GetTask: Send {
 }
 
 /// An object as it is sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Object {
     pub sop_class: Uid,
     pub sop_instance: Uid,
     pub transfer_syntax: Uid,
     /// The data set without file meta information.
-    pub data: Bytes,
+    pub data: Payload,
 }
 
 /// Performs one retrieve.
@@ -170,7 +170,7 @@ impl Sending {
                     break;
                 }
                 Some(Err(failed)) => failed,
-                Some(Ok(object)) => match self.send(association, &object).await {
+                Some(Ok(mut object)) => match self.send(association, &mut object).await {
                     Ok(()) => continue,
                     // nothing was sent
                     Err(error @ Error::ContextRefused { .. }) => {
@@ -185,9 +185,13 @@ impl Sending {
         Ok(if self.over { Filled::Ended } else { Filled::Enough })
     }
 
-    async fn send(&mut self, association: &mut Association, object: &Object) -> Result<(), Error> {
+    async fn send(
+        &mut self,
+        association: &mut Association,
+        object: &mut Object,
+    ) -> Result<(), Error> {
         let Object { sop_class, sop_instance, transfer_syntax, data } = object;
-        let store = StoreRequest::new(sop_class, sop_instance, transfer_syntax, data);
+        let store = StoreRequest::of(sop_class, sop_instance, transfer_syntax, data.data());
         // a requestor that takes nothing can still cancel
         association.heed_cancel(Some(self.id));
         let begun = association.begin_store(store).await;

@@ -175,11 +175,20 @@ impl<'a> StoreRequest<'a> {
         transfer_syntax: &'a Uid,
         data: &'a [u8],
     ) -> Self {
+        Self::of(sop_class, sop_instance, transfer_syntax, Data::Bytes(data))
+    }
+
+    pub fn of(
+        sop_class: &'a Uid,
+        sop_instance: &'a Uid,
+        transfer_syntax: &'a Uid,
+        data: Data<'a>,
+    ) -> Self {
         Self {
             sop_class,
             sop_instance,
             transfer_syntax,
-            data: Data::Bytes(data),
+            data,
             priority: Priority::Medium,
             originator: None,
         }

@@ -123,6 +123,21 @@ async fn a_cancel_is_heard_between_and_within_sub_operations() {
     lab.stop().await;
 }
 
+/// Half an object cannot be taken back, and must not pass for a whole one.
+#[tokio::test]
+async fn an_object_that_breaks_off_ends_the_association() {
+    let lab = Lab::start().await;
+    let memory = Memory::default();
+    let mut association = lab.connect(proposal(&[CT])).await.unwrap();
+    let getting = association.get(GET, &named("bxb"), &memory).await.unwrap();
+    let error = within(getting.finish()).await.unwrap_err();
+    assert!(matches!(error, Error::Aborted { .. }), "{error}");
+    assert_eq!(memory.stored.lock().unwrap().len(), 1);
+    let told = lab.event("dimse.aborted").await;
+    assert!(told.message.contains("the checksum is wrong"), "{}", told.message);
+    lab.stop().await;
+}
+
 #[tokio::test]
 async fn a_refusal_is_the_final_response() {
     let lab = Lab::start().await;

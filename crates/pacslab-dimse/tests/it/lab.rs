@@ -13,8 +13,9 @@ use pacslab_dimse::service::move_::{Failed, MoveHandler, MoveRequest, MoveTask, 
 use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreSink, Stored};
 use pacslab_dimse::service::{find, get, move_, store, verification};
 use pacslab_dimse::{
-    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Proposal, Remote,
-    Requestor, ServerConfig, Status, StatusReply, negotiate, pdu, refuse, serve,
+    Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Payload, Piece,
+    Proposal, Remote, Requestor, ServerConfig, Source, Status, StatusReply, negotiate, pdu, refuse,
+    serve,
 };
 use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
@@ -208,7 +209,8 @@ impl MoveTask for Letters {
 }
 
 /// Gives the objects that the letters of the patient name stand for: `c` a CT, `m` an MR, `b` a
-/// big CT, `g` a huge one, `d` a CT that takes 30 ms, `f` one that cannot be read, `r` one that is refused.
+/// big CT in pieces, `g` a huge one, `x` one whose last piece cannot be read, `d` a CT that takes 30
+/// ms, `f` one that cannot be read, `r` one that is refused.
 struct Getter;
 
 impl GetHandler for Getter {
@@ -221,6 +223,23 @@ impl GetHandler for Getter {
             let letters = name.chars().collect();
             Ok(Box::new(Objects { letters, at: 0 }) as Box<dyn GetTask>)
         })
+    }
+}
+
+/// So many times 1 MiB.
+struct Pieces {
+    left: usize,
+    broken: bool,
+}
+
+impl Source for Pieces {
+    fn next(&mut self) -> BoxFuture<'_, std::io::Result<Piece>> {
+        self.left -= 1;
+        let last = self.left == 0;
+        Box::pin(std::future::ready(match self.broken && last {
+            true => Err(std::io::Error::other("the checksum is wrong")),
+            false => Ok(Piece { bytes: vec![7; 1 << 20].into(), last }),
+        }))
     }
 }
 
@@ -249,16 +268,17 @@ impl GetTask for Objects {
                 return Some(Err(Failed { sop_instance, why: "the disk is broken".into() }));
             }
             let class = if letter == 'm' { MR } else { uids::CT_IMAGE_STORAGE };
-            let length = match letter {
-                'b' => 3 << 20,
-                'g' => 32 << 20,
-                _ => 64,
+            let data = match letter {
+                'b' => Payload::Pieces(Box::new(Pieces { left: 3, broken: false })),
+                'x' => Payload::Pieces(Box::new(Pieces { left: 3, broken: true })),
+                'g' => Payload::Pieces(Box::new(Pieces { left: 32, broken: false })),
+                _ => Payload::Whole(vec![7; 64].into()),
             };
             Some(Ok(Outgoing {
                 sop_class: class.into(),
                 sop_instance,
                 transfer_syntax: uids::EXPLICIT_VR_LE.into(),
-                data: vec![7; length].into(),
+                data,
             }))
         })
     }

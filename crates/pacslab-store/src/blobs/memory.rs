@@ -75,6 +75,14 @@ impl Blobs for MemoryBlobs {
         Ok(body[from..from.saturating_add(len).min(body.len())].to_vec())
     }
 
+    fn read_into(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let body = self.body(at)?;
+        let rest = &body[usize::try_from(offset).unwrap_or(usize::MAX).min(body.len())..];
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
     fn begin_segment(&self) -> Result<Box<dyn Segment>> {
         Ok(Box::new(Buffer(Vec::new())))
     }

@@ -52,23 +52,41 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// A part of the body, unchecked; shorter where the body ends.
     fn read_range(&self, at: &Location, offset: u64, len: usize) -> Result<Vec<u8>>;
 
+    /// Reads a part of the body, unchecked, into a buffer that is used again; answers how much
+    /// there was.
+    fn read_into(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Reads the next piece of a body and folds it into its checksum. The piece with the last byte
+    /// is an error where the checksum is wrong, so who waits for it has sent nothing that passes
+    /// for a whole.
+    fn read_next(&self, so_far: &mut Reading, buffer: &mut [u8]) -> Result<usize> {
+        let Reading { at, done, crc } = so_far;
+        let read = self.read_into(at, *done, buffer)?;
+        if read == 0 && *done < at.len {
+            return Err(StoreError::NoSuchLocation(*at));
+        }
+        crc.update(&buffer[..read]);
+        *done += read as u64;
+        match *done < at.len || crc.clone().finalize() == at.crc {
+            true => Ok(read),
+            false => Err(self.damaged(at)),
+        }
+    }
+
     /// Reads all of a body and compares its CRC, without holding it.
     fn verify(&self, at: &Location) -> Result<()> {
         const CHUNK: u64 = 1 << 20;
-        let mut crc = crc32fast::Hasher::new();
-        let mut done = 0;
-        while done < at.len {
-            let chunk = self.read_range(at, done, (at.len - done).min(CHUNK) as usize)?;
-            if chunk.is_empty() {
-                return Err(StoreError::NoSuchLocation(*at));
-            }
-            crc.update(&chunk);
-            done += chunk.len() as u64;
+        let mut chunk = vec![0; at.len.min(CHUNK) as usize];
+        let mut so_far = Reading::of(*at);
+        while so_far.left() > 0 {
+            self.read_next(&mut so_far, &mut chunk)?;
         }
-        match crc.finalize() == at.crc {
-            true => Ok(()),
-            false => Err(StoreError::Other(format!("the CRC of the object at {at} is wrong"))),
-        }
+        Ok(())
+    }
+
+    /// The CRC of a body is wrong.
+    fn damaged(&self, at: &Location) -> StoreError {
+        StoreError::Other(format!("the CRC of the object at {at} is wrong"))
     }
 
     /// A large body is written to a place of its own while it arrives.
@@ -209,6 +227,30 @@ pub struct Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pack {} byte {} length {}", self.pack, self.offset, self.len)
+    }
+}
+
+/// A body that is read in pieces, and its checksum so far.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    at: Location,
+    done: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Reading {
+    pub fn of(at: Location) -> Self {
+        Self { at, done: 0, crc: crc32fast::Hasher::new() }
+    }
+
+    /// Bytes that have not been read.
+    pub fn left(&self) -> u64 {
+        self.at.len.saturating_sub(self.done)
+    }
+
+    /// The same bytes lie there by now.
+    pub fn moved(&mut self, to: Location) {
+        self.at = to;
     }
 }
 

@@ -157,11 +157,20 @@ impl PackBlobs {
         let file = self.holder(at)?;
         let len = (at.len.saturating_sub(offset)).min(len as u64) as usize;
         let mut bytes = vec![0; len];
-        let read = file
-            .read_at(&mut bytes, at.offset.saturating_add(offset))
-            .map_err(|e| StoreError::io("read", &self.folder.pack(at.pack), 0, e))?;
+        let read = self.fill(&*file, at, offset, &mut bytes)?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    fn fill(
+        &self,
+        file: &dyn DiskFile,
+        at: &Location,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        file.read_at(buffer, at.offset.saturating_add(offset))
+            .map_err(|e| StoreError::io("read", &self.folder.pack(at.pack), 0, e))
     }
 }
 
@@ -174,17 +183,27 @@ impl Blobs for PackBlobs {
     fn read(&self, at: &Location) -> Result<Vec<u8>> {
         let bytes = self.read_at(at, 0, usize::try_from(at.len).unwrap_or(usize::MAX))?;
         if crc32fast::hash(&bytes) != at.crc {
-            return Err(StoreError::Damaged {
-                path: self.folder.pack(at.pack),
-                offset: at.offset,
-                what: "the CRC of an object is wrong".to_owned(),
-            });
+            return Err(self.damaged(at));
         }
         Ok(bytes)
     }
 
     fn read_range(&self, at: &Location, offset: u64, len: usize) -> Result<Vec<u8>> {
         self.read_at(at, offset, len)
+    }
+
+    fn read_into(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let file = self.holder(at)?;
+        let len = (at.len.saturating_sub(offset)).min(buffer.len() as u64) as usize;
+        self.fill(&*file, at, offset, &mut buffer[..len])
+    }
+
+    fn damaged(&self, at: &Location) -> StoreError {
+        StoreError::Damaged {
+            path: self.folder.pack(at.pack),
+            offset: at.offset,
+            what: "the CRC of an object is wrong".to_owned(),
+        }
     }
 
     fn begin_segment(&self) -> Result<Box<dyn Segment>> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Must;
-use crate::blobs::{Blobs, Kind, Location, Position, Record};
+use crate::blobs::{Blobs, Kind, Location, Position, Reading, Record};
 
 /// Runs the contract against stores that `make` makes empty.
 pub fn blobs(make: &dyn Fn() -> Arc<dyn Blobs>) {
     bodies_come_back(&*make());
     ranges_end_where_the_body_ends(&*make());
+    pieces_are_checked(&*make());
     records_are_replayed_in_order(&*make());
     segments_become_records(&*make());
     what_is_not_there_is_an_error(&*make());
@@ -41,6 +42,25 @@ fn ranges_end_where_the_body_ends(blobs: &dyn Blobs) {
     assert_eq!(blobs.read_range(&at, 5, 3).must("range"), b"012");
     assert_eq!(blobs.read_range(&at, 13, 10).must("range"), b"89");
     assert_eq!(blobs.read_range(&at, 99, 10).must("range"), b"");
+    let mut buffer = [0; 10];
+    assert_eq!(blobs.read_into(&at, 10, &mut buffer).must("read into"), 5);
+    assert_eq!(buffer, *b"56789\0\0\0\0\0");
+    assert_eq!(blobs.read_into(&at, 99, &mut buffer).must("read into"), 0);
+}
+
+/// What was read in pieces is known to be whole, or its last piece is an error.
+fn pieces_are_checked(blobs: &dyn Blobs) {
+    let at = blobs.append(&[record(b"", b"0123456789")]).must("append").locations[0];
+    for (size, pieces) in [(4, 4), (5, 3), (15, 1), (100, 1)] {
+        let (mut reading, mut buffer, mut all) = (Reading::of(at), vec![0; size], Vec::new());
+        let mut count = 0;
+        while reading.left() > 0 {
+            let read = blobs.read_next(&mut reading, &mut buffer).must("read a piece");
+            all.extend_from_slice(&buffer[..read]);
+            count += 1;
+        }
+        assert_eq!((&all[..], count), (&b"head 0123456789"[..], pieces));
+    }
 }
 
 fn replayed(blobs: &dyn Blobs, from: Position) -> Vec<(Kind, Vec<u8>, Location, Position)> {

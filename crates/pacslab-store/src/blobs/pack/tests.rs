@@ -137,6 +137,14 @@ fn flipped_bits_are_told() {
     std::fs::write(&path, &bytes).unwrap();
     let error = blobs.read(&at).unwrap_err();
     assert!(error.to_string().contains("000001.pack"), "{error}");
+    assert!(blobs.verify(&at).is_err());
+    // in pieces the last one is missing, wherever the bit is
+    let (mut reading, mut buffer) = (Reading::of(at), [0; 4]);
+    for _ in 0..2 {
+        assert_eq!(blobs.read_next(&mut reading, &mut buffer).unwrap(), 4);
+    }
+    let error = blobs.read_next(&mut reading, &mut buffer).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     drop(blobs);
     bytes[9] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
