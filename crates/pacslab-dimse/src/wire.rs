@@ -66,6 +66,8 @@ pub(crate) enum Incoming {
 pub(crate) struct Wire {
     stream: Box<dyn Stream>,
     input: BytesMut,
+    /// What is read at once.
+    room: usize,
     output: Vec<u8>,
     state: State,
     role: Role,
@@ -87,6 +89,8 @@ pub(crate) struct Wire {
 
 /// What is read at once, and the room that a small message needs.
 const READ: usize = 64 * 1024;
+/// The same as long as no more has come at once: enough for who opens an association to verify it.
+const FIRST: usize = 8 * 1024;
 /// Below this, copying is cheaper than a vectored write.
 const COPY: usize = 32 * 1024;
 /// Fragments in one vectored write.
@@ -102,6 +106,7 @@ impl Wire {
         Self {
             stream,
             input: BytesMut::new(),
+            room: FIRST,
             output: Vec::new(),
             state: State::Sta1,
             role,
@@ -216,10 +221,17 @@ impl Wire {
             Ok(Some(header)) => (HEADER + header.length as usize).saturating_sub(self.input.len()),
             _ => 0,
         };
-        self.input.reserve(begun.max(READ));
+        if begun > FIRST {
+            self.room = READ;
+        }
+        self.input.reserve(begun.max(self.room));
         self.stream.before_read();
         // a fresh future each time: `read_buf` keeps nothing between polls
-        std::pin::pin!(self.stream.read_buf(&mut self.input)).poll(cx)
+        let filled = std::pin::pin!(self.stream.read_buf(&mut self.input)).poll(cx);
+        if matches!(filled, Poll::Ready(Ok(FIRST..))) {
+            self.room = READ;
+        }
+        filled
     }
 
     /// The next PDU if all of it has been read: its type and its body.
@@ -522,13 +534,14 @@ impl Wire {
                 let _ = self.stream.shutdown().await;
             }
             let mut left = 16 * READ;
-            let mut sink = BytesMut::with_capacity(4096);
-            while let Ok(count @ 1..) = self.stream.read_buf(&mut sink).await {
+            self.input.clear();
+            self.input.reserve(FIRST);
+            while let Ok(count @ 1..) = self.stream.read_buf(&mut self.input).await {
                 left = left.saturating_sub(count);
                 if left == 0 {
                     break;
                 }
-                sink.clear();
+                self.input.clear();
             }
         })
         .await;

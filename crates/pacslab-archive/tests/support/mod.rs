@@ -15,7 +15,7 @@ use pacslab_store::{Blobs, Index, PackBlobs, PackOptions, SqliteIndex};
 
 /// Small, so that short histories see many packs.
 pub(crate) const SMALL: PackOptions =
-    PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10), mark: 3 << 10 };
+    PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10), mark: 3 << 10, in_place: 500 };
 
 pub(crate) struct Lab {
     pub(crate) archive: Arc<Archive>,

@@ -30,11 +30,14 @@ pub struct PackOptions {
     pub grow: (u64, u64),
     /// How far is written is noted each time so much has come.
     pub mark: u64,
+    /// Bodies from this size on are written from where they are: a copy would cost more than another
+    /// write.
+    pub in_place: usize,
 }
 
 impl Default for PackOptions {
     fn default() -> Self {
-        Self { limit: 256 << 20, grow: (1 << 20, 4 << 20), mark: 16 << 20 }
+        Self { limit: 256 << 20, grow: (1 << 20, 4 << 20), mark: 16 << 20, in_place: 64 << 10 }
     }
 }
 
@@ -100,7 +103,7 @@ pub(super) struct Current {
 }
 
 /// Batches from here on are written without zeros ahead.
-const LARGE: usize = 128 << 10;
+const LARGE: u64 = 128 << 10;
 
 /// Packs kept open for reading.
 const OPEN: usize = 64;
@@ -401,9 +404,9 @@ impl Writer {
         buffer.clear();
         let answer = match &mut self.current {
             Some(current) => {
-                let (locations, chain, last) =
-                    encode(&mut buffer, batch, elsewhere, self.sequence, current);
-                current.write(&buffer, options).map(|()| {
+                let (locations, chain, last, bodies) =
+                    encode(&mut buffer, batch, options.in_place, elsewhere, self.sequence, current);
+                current.write(&Bytes { gathered: &buffer, bodies }, options).map(|()| {
                     current.last = last;
                     current.end += needed;
                     current.chain = chain;
@@ -414,7 +417,7 @@ impl Writer {
             }
             None => Err(Failed::Retire(std::io::Error::other("no pack is open"))),
         };
-        // A batch of large objects must not hold its memory for ever.
+        // a batch of many objects must not hold its memory for ever
         buffer.shrink_to(4 << 20);
         self.buffer = buffer;
         match answer {
@@ -506,17 +509,20 @@ enum Failed {
 }
 
 impl Current {
-    fn write(&mut self, bytes: &[u8], options: &PackOptions) -> Result<(), Failed> {
-        let end = self.end + bytes.len() as u64;
-        if let Err(error) = self.file.write_all_at(bytes, self.end) {
-            return Err(self.undo(error));
+    fn write(&mut self, bytes: &Bytes<'_>, options: &PackOptions) -> Result<(), Failed> {
+        let mut end = self.end;
+        for part in bytes.parts() {
+            if let Err(error) = self.file.write_all_at(part, end) {
+                return Err(self.undo(error));
+            }
+            end += part.len() as u64;
         }
         if end <= self.ready {
             return self.file.sync_data().map_err(Failed::Retire);
         }
         // Beyond the zeros: new ones are written behind this batch, one sync for both. A large
         // batch is worth a commit of metadata; zeros for it would cost as much as the batch.
-        let step = match bytes.len() {
+        let step = match end - self.end {
             LARGE.. => 0,
             _ => end.clamp(options.grow.0, options.grow.1.max(options.grow.0)),
         };
@@ -549,29 +555,57 @@ impl Current {
     }
 }
 
-fn encode(
+/// What is appended: large bodies lie between what was gathered, each at its place in that.
+struct Bytes<'a> {
+    gathered: &'a [u8],
+    bodies: Vec<(usize, &'a [u8])>,
+}
+
+impl Bytes<'_> {
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.bodies.iter().map(|(at, _)| *at));
+        let ends = self.bodies.iter().map(|(at, _)| *at).chain([self.gathered.len()]);
+        let bodies = self.bodies.iter().map(|(_, body)| *body).chain([&[][..]]);
+        let parts = begins.zip(ends).zip(bodies);
+        parts
+            .flat_map(|((begin, end), body)| [&self.gathered[begin..end], body])
+            .filter(|part| !part.is_empty())
+    }
+}
+
+type Encoded<'a> = (Vec<Location>, u32, u64, Vec<(usize, &'a [u8])>);
+
+fn encode<'a>(
     buffer: &mut Vec<u8>,
-    batch: &[Record<'_>],
+    batch: &[Record<'a>],
+    in_place: usize,
     elsewhere: bool,
     first: u64,
     current: &Current,
-) -> (Vec<Location>, u32, u64) {
+) -> Encoded<'a> {
     let (mut chain, mut last) = (current.chain, current.last);
+    let (mut bodies, mut offset) = (Vec::new(), current.end);
     let locations = (first..)
         .zip(batch)
         .map(|(sequence, record)| {
-            last = current.end + buffer.len() as u64;
+            last = offset;
             let header = record::push(buffer, record, elsewhere, sequence, chain);
+            if record.body.len() < in_place {
+                buffer.extend_from_slice(record.body);
+            } else {
+                bodies.push((buffer.len(), record.body));
+            }
             chain = header.chain();
+            offset += header.total();
             Location {
                 pack: current.number,
-                offset: current.end + buffer.len() as u64 - header.body_len,
+                offset: offset - header.body_len,
                 len: header.body_len,
                 crc: header.body_crc,
             }
         })
         .collect();
-    (locations, chain, last)
+    (locations, chain, last, bodies)
 }
 
 /// Writes zeros as far as there is space; answers how far.

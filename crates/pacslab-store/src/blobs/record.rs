@@ -181,7 +181,7 @@ pub(super) fn size(record: &Record<'_>) -> u64 {
     (RECORD_HEADER + record.note.len() + record.head.len() + record.body.len()) as u64
 }
 
-/// Appends a record to `buffer`; answers its header.
+/// Appends a record to `buffer`, all but its body; answers its header.
 pub(super) fn push(
     buffer: &mut Vec<u8>,
     record: &Record<'_>,
@@ -205,7 +205,6 @@ pub(super) fn push(
     buffer.extend_from_slice(&header.encode());
     buffer.extend_from_slice(record.note);
     buffer.extend_from_slice(record.head);
-    buffer.extend_from_slice(record.body);
     header
 }
 
@@ -268,6 +267,7 @@ mod tests {
         let mut buffer = Vec::new();
         let record = Record { kind: Kind::Instance, note: b"n", head: b"he", body: b"body" };
         let header = push(&mut buffer, &record, false, 99, pack.chain());
+        buffer.extend_from_slice(record.body);
         assert_eq!(buffer.len() as u64, size(&record));
         assert_eq!(Header::decode(&buffer), Some(header));
         for bit in 0..RECORD_HEADER * 8 {
