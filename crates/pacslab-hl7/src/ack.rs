@@ -7,8 +7,8 @@ use crate::charset::Charset;
 use crate::coding::{Coding, Delimiters};
 use crate::finding::{Finding, Severity};
 use crate::message::{self, Line, Message, Value};
-use crate::order::Sending;
 use crate::path::Path;
+use crate::write::Sending;
 
 /// The identity of the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -284,7 +284,7 @@ fn answer(message: &Message, code: AckCode, findings: &[Finding], reply: &Reply<
         charset: coding.charset,
     };
     let kind = if event.is_empty() { "ACK".to_owned() } else { format!("ACK^{event}^ACK") };
-    let mut msh = crate::order::msh(&coding, &kind, &sending);
+    let mut msh = crate::write::msh(&coding, &kind, &sending);
     for seq in [3, 4, 5, 6, 11, 18] {
         // as the sender wrote them: the applications change sides, the rest is echoed
         let from = match seq {

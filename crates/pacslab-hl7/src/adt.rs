@@ -9,8 +9,8 @@ use pacslab_model::order::{Identifier, Patient, Visit};
 
 use crate::coding::Coding;
 use crate::message::{self, Line, Message};
-use crate::order::{Sending, allergies, msh, pid};
 use crate::types;
+use crate::write::{Sending, allergies, msh, pid};
 
 /// A trigger event of ADT.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,8 +2,6 @@
 //!
 //! Everything here is bytes in, values out: no sockets, no clock. [`mllp::Decoder`] cuts a stream
 //! into frames, [`Message::parse`] reads one, [`incoming::read`] says what it is about and [`ack`]
-//! writes the answer; which field becomes what is one table, [`map`]. [`order::build_orm`] and [`adt::build_adt`] make messages, one file a
-//! family; [`names`] says what fields are called.
 
 pub mod ack;
 pub mod adt;
@@ -22,6 +20,7 @@ pub mod path;
 mod patient;
 mod reader;
 pub mod types;
+pub mod write;
 
 pub use charset::Charset;
 pub use coding::{Coding, Delimiters};

@@ -149,7 +149,35 @@ impl ReportStatus {
     }
 }
 
+impl Section {
+    /// Under the usual code of its kind.
+    pub fn new(kind: SectionKind, text: impl Into<String>) -> Self {
+        Self { kind, code: kind.code(), text: text.into() }
+    }
+}
+
+impl Document {
+    pub fn pdf(bytes: Vec<u8>) -> Self {
+        Self { code: SectionKind::Text.code(), media_type: "application/pdf".to_owned(), bytes }
+    }
+}
+
 impl SectionKind {
+    pub const ALL: [Self; 5] =
+        [Self::History, Self::Findings, Self::Impression, Self::Addendum, Self::Text];
+
+    /// LOINC
+    pub fn code(self) -> Concept {
+        let (value, meaning) = match self {
+            Self::History => ("11329-0", "History general"),
+            Self::Findings => ("18782-3", "Radiology Study observation (narrative)"),
+            Self::Impression => ("19005-8", "Radiology Imaging study [Impression] (narrative)"),
+            Self::Addendum => ("55107-7", "Addendum Document"),
+            Self::Text => ("18748-4", "Diagnostic imaging study"),
+        };
+        Concept::new(value, "LN", meaning)
+    }
+
     /// By LOINC, else by what the heading says.
     fn of(code: &Concept) -> Self {
         match code.value.as_str() {
@@ -283,7 +311,8 @@ fn observe(report: &mut Report, obx: Segment<'_>, seq: usize) -> Result<(), Find
     let code = types::code_from_ce(obx.field(3), 1);
     let kind = first(obx.field(2)).to_ascii_uppercase();
     let value = obx.field(5);
-    if ["D", "X", "W"].contains(&first(obx.field(11)).to_ascii_uppercase().as_str()) {
+    let gone = ["D", "X", "W"].contains(&first(obx.field(11)).to_ascii_uppercase().as_str());
+    if gone && report.status != ReportStatus::Cancelled {
         return Ok(());
     }
     let named = |name: &str| {
@@ -363,14 +392,14 @@ fn document(code: Concept, value: Value<'_>, seq: usize) -> Result<Document, Fin
             return wrong(4, Code::TableValueNotFound, &text);
         }
     };
-    let media_type = match (part(2).to_ascii_lowercase(), part(3).to_ascii_lowercase()) {
-        _ if bytes.starts_with(b"%PDF-") => "application/pdf".to_owned(),
-        (_, kind) if kind == "pdf" => "application/pdf".to_owned(),
-        (kind, sub) if sub.is_empty() => kind,
-        (kind, sub) if matches!(kind.as_str(), "ap" | "application" | "") => {
-            format!("application/{sub}")
-        }
-        (kind, sub) => format!("{kind}/{sub}"),
+    let sub = part(3).to_ascii_lowercase();
+    let media_type = match part(2).to_ascii_lowercase().as_str() {
+        _ if sub == "pdf" || bytes.starts_with(b"%PDF-") => "application/pdf".to_owned(),
+        kind if sub.is_empty() => kind.to_owned(),
+        "im" | "image" => format!("image/{sub}"),
+        "au" | "audio" => format!("audio/{sub}"),
+        "tx" | "ft" | "text" => format!("text/{sub}"),
+        _ => format!("application/{sub}"),
     };
     Ok(Document { code, media_type, bytes })
 }

@@ -110,6 +110,57 @@ impl AppointmentAction {
     }
 }
 
+impl ResourceKind {
+    /// In the order of their segments.
+    pub const ALL: [Self; 4] = [Self::Service, Self::Equipment, Self::Location, Self::Person];
+}
+
+impl Appointment {
+    /// The appointment of an order: the exam, the scanner and the room of its first step.
+    pub fn of_order(
+        action: AppointmentAction,
+        placer: Identifier,
+        filler: Identifier,
+        order: Order,
+        minutes: u32,
+    ) -> Self {
+        let step = order.steps.first();
+        let start = step.map_or_else(Timestamp::default, |step| Timestamp {
+            date: step.start_date.clone(),
+            time: step.start_time.clone(),
+            offset: String::new(),
+        });
+        let book = |kind, code, minutes| Resource { kind, code, start: start.clone(), minutes };
+        let mut resources =
+            vec![book(ResourceKind::Service, order.procedure.code.clone(), Some(minutes))];
+        if let Some(step) = step {
+            let scanner = Concept::new(step.station.as_str(), "99PACSLAB", &step.station_name);
+            resources.push(book(ResourceKind::Equipment, scanner, None));
+            if !step.location.is_empty() {
+                let room = Concept::new(&step.location, "", &step.location);
+                resources.push(book(ResourceKind::Location, room, None));
+            }
+        }
+        let status = match action {
+            AppointmentAction::Cancel => "Cancelled",
+            AppointmentAction::NoShow => "Noshow",
+            _ => "Booked",
+        };
+        Self {
+            action,
+            placer,
+            filler,
+            reason: Concept::default(),
+            status: status.to_owned(),
+            start,
+            minutes: Some(minutes),
+            resources,
+            fill: Vec::new(),
+            order,
+        }
+    }
+}
+
 pub(super) fn read(
     message: &Message,
     action: AppointmentAction,

@@ -1,14 +1,12 @@
-//! Order messages: ORM^O01, OMG^O19 and OMI^O23 to order changes, and orders to ORM^O01.
+//! Order messages: ORM^O01, OMG^O19 and OMI^O23 to order changes.
 //! IHE RAD TF-2 4.2 to 4.4 and 4.13; HL7 v2.5.1 chapter 4.
 
-mod build;
 mod control;
 mod read;
 mod step;
 
 pub use crate::options::{Options, StationRule};
-pub use build::{Sending, build_orm};
-pub(crate) use build::{allergies, msh, pid};
+pub use crate::write::{OrderForm, Sending, build_order, build_orm};
 pub(crate) use read::numbered;
 
 use std::fmt;

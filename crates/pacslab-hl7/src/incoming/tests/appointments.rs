@@ -1,3 +1,5 @@
+//! SIU: what is booked, and what is left of it when it is not to be.
+
 use super::*;
 use crate::order::Fill;
 

@@ -1,3 +1,5 @@
+//! ORU: text, documents, and what belongs to neither.
+
 use pacslab_model::order::Code as Concept;
 
 use super::*;
@@ -46,7 +48,7 @@ fn a_report_as_a_document() {
     let wrapped = report_of(&edit("JVBERi0xLjQK", "JVBE\\.br\\Ri0x LjQ"));
     assert_eq!(wrapped.documents[0].bytes, b"%PDF-1.4");
     let jpeg = report_of(&edit("AP^PDF^Base64^JVBERi0xLjQK", "IM^JPEG^Base64^/9j/"));
-    assert_eq!(jpeg.documents[0].media_type, "im/jpeg");
+    assert_eq!(jpeg.documents[0].media_type, "image/jpeg");
     for (from, to, place) in [
         ("^JVBERi0xLjQK", "", "OBX-5.5 101"),
         ("JVBERi0xLjQK", "????", "OBX-5.5 102"),

@@ -3,6 +3,8 @@
 use crate::cmd::{Context, Example};
 use crate::exit::Result;
 
+mod report;
+
 /// Make, send and take HL7 messages
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
