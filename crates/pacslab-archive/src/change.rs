@@ -143,6 +143,12 @@ impl Prepared {
         let relabelled = |studies| Changed { found: studies > 0, studies, ..Changed::default() };
         match &self.note.what {
             What::Delete { .. } => {
+                // their record is durable; before the index forgets where they lie
+                if blobs.frees_at_once() {
+                    let known = index.known(&self.gone)?.into_iter().flatten();
+                    let at: Vec<Location> = known.map(|known| known.location).collect();
+                    blobs.release(&at)?;
+                }
                 let deleted = index.remove(&self.gone, upto)?;
                 Ok(Changed { found: !deleted.is_empty(), deleted, studies: 0 })
             }

@@ -51,7 +51,8 @@ pub fn check(
     let mut logs = Vec::new();
     for pack in blobs.packs() {
         checked.packs += 1;
-        if let Role::Log { first, .. } | Role::Last { first } = pack.role {
+        if let Role::Log { first, .. } | Role::Last { first } | Role::Records { first } = pack.role
+        {
             logs.push(first);
         }
     }

@@ -32,6 +32,8 @@ pub struct Compacted {
     pub freed: u64,
     /// Packs that somebody is reading still; the next compaction removes them.
     pub waiting: u64,
+    /// The room of an object is free once it is deleted: there is nothing to compact.
+    pub needless: bool,
 }
 
 impl Archive {
@@ -42,7 +44,8 @@ impl Archive {
     /// Storage fails, or a pack is damaged; what was done stays done.
     pub async fn compact(self: &Arc<Self>, percent: u8) -> Result<Compacted, ArchiveError> {
         let _one = self.compacting.lock().await;
-        let mut done = Compacted::default();
+        let needless = self.blobs.frees_at_once();
+        let mut done = Compacted { needless, ..Compacted::default() };
         let before = self.used().await?;
         let packs = self.blocking(|archive| Ok(archive.blobs.packs())).await?;
         // all that these packs hold is in the index after this
@@ -51,7 +54,7 @@ impl Archive {
         for pack in packs {
             let live = held.get(&pack.number).copied().unwrap_or_default();
             match pack.role {
-                Role::Last { .. } => {}
+                Role::Last { .. } | Role::Records { .. } => {}
                 Role::Replaced { first } => {
                     self.move_over(pack.number, first).await?;
                     self.discard(pack, &mut done).await?;

@@ -6,7 +6,7 @@ mod support;
 
 use pacslab_archive::{Change, Origin, Scope};
 use pacslab_model::{Level, Uid, tags};
-use support::{Lab, dump, entry, random_history};
+use support::{Lab, Layout, dump, entry, random_history};
 
 fn delete(scope: Scope) -> Change {
     Change::Delete(scope)
@@ -85,11 +85,11 @@ async fn labels_and_protection_are_told_again_by_the_packs() {
 /// The index is the same whether it was there all the time or is made again from the packs.
 #[tokio::test(flavor = "multi_thread")]
 async fn random_histories_are_replayed_to_the_same_index() {
-    for seed in 0..6 {
-        let lab = Lab::new();
+    for (seed, layout) in (0..6).flat_map(|seed| Layout::ALL.map(|layout| (seed, layout))) {
+        let lab = Lab::with(layout);
         random_history(&lab, seed, 100).await;
         let before = dump(&lab);
         let after = dump(&lab.rebuilt());
-        assert!(before == after, "seed {seed}: \n{before}\n--- made again:\n{after}");
+        assert!(before == after, "seed {seed} {layout:?}: \n{before}\n--- made again:\n{after}");
     }
 }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use pacslab_archive::{Change, Scope};
+use pacslab_archive::{Change, Scope, check};
 use pacslab_store::{Index as _, Role};
-use support::{Lab, dump, entry, object, random_history};
+use support::{Lab, Layout, dump, entry, object, random_history};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_gives_its_room_back() {
@@ -43,6 +43,44 @@ async fn what_was_deleted_gives_its_room_back() {
     let lab = lab.rebuilt();
     assert_eq!(dump(&lab), state);
     assert!(lab.blobs.packs().iter().all(|pack| !matches!(pack.role, Role::Replaced { .. })));
+}
+
+/// Where each object is a file, it goes with the deletion; the index tells the same when it is made
+/// again, and compaction says that there is nothing to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_when_its_object_is_deleted() {
+    let lab = Lab::with(Layout::Files);
+    for number in 0..12 {
+        lab.store(&object("P1", "1.2", number % 2, number, 1500)).await;
+    }
+    lab.store(&object("P1", "1.3", 1, 1, 2 << 20)).await;
+    let files = |lab: &Lab| -> Vec<String> {
+        let folder = lab.folder.path().join("objects/000/000");
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(&lab).len(), 13);
+    lab.change(Change::Delete(Scope::series("1.2.1"))).await;
+    lab.change(Change::Delete(Scope::study("1.3"))).await;
+    assert_eq!(files(&lab).len(), 6);
+    // what comes again is a new file
+    assert!(lab.store(&object("P1", "1.2", 1, 1, 1500)).await);
+    let done = lab.archive.compact(100).await.unwrap();
+    assert!(done.needless && done.removed == 0, "{done:?}");
+    let (state, left) = (dump(&lab), files(&lab));
+    assert_eq!(left.len(), 7);
+    let lab = lab.rebuilt();
+    assert_eq!((dump(&lab), files(&lab)), (state, left));
+    for stored in lab.index.instances(&all(&lab)).unwrap() {
+        lab.archive.object(&stored).await.unwrap();
+    }
+    let checked = check(&*lab.blobs, &*lab.index, &mut |_| {}).unwrap();
+    assert!(checked.is_whole(), "{:?}", checked.findings);
+    assert_eq!(checked.objects, 7);
 }
 
 fn number(sop: &str) -> u32 {

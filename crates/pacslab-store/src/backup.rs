@@ -12,8 +12,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::blobs::{PackKind, pack_kind};
+use crate::data_dir::{DataDir, Layout};
 use crate::disk::{Disk, StdDisk, patiently};
 use crate::error::{Result, StoreError};
+
+mod files;
 
 /// What a backup did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -26,6 +29,8 @@ pub struct Copied {
     pub bytes: u64,
     /// Packs that compaction had done away with since the last time.
     pub removed: u64,
+    /// Objects that are files of their own: those that were copied.
+    pub files: u64,
 }
 
 /// Compaction may come between so often.
@@ -48,7 +53,21 @@ pub fn backup(from: &Path, to: &Path) -> Result<Copied> {
     if from.join("lab.db").exists() {
         crate::sqlite::copy(&from.join("lab.db"), &to.join("lab.db"))?;
     }
+    let layout = |dir: &Path| Ok(DataDir::look(dir)?.format.map(Layout::of));
+    let (kept, there) = (layout(from)?.unwrap_or_default(), layout(to)?.unwrap_or_default());
+    if kept != there && !list(&packs)?.is_empty() {
+        return Err(StoreError::Other(format!(
+            "{} is the backup of a folder that keeps its objects as {there}, not as {kept}; \
+             name an empty folder",
+            to.display()
+        )));
+    }
     let mut copied = Copied::default();
+    if kept == Layout::Files {
+        files::copy_files(from, to, &mut copied)?;
+        copy_rest(from, to)?;
+        return Ok(copied);
+    }
     for _ in 0..TRIES {
         if copy_packs(&from.join("packs"), &packs, &mut copied)? {
             copy_rest(from, to)?;

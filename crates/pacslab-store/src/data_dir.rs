@@ -3,16 +3,51 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::blobs::{Blobs, FilesBlobs, FilesOptions, PackBlobs, PackOptions};
+use crate::disk::{Disk, StdDisk};
 use crate::error::{Result, StoreError};
 
-/// What this version writes. Older formats are migrated when opened.
-pub const FORMAT: u32 = 1;
+/// What this version writes at most. Older formats are migrated when opened.
+pub const FORMAT: u32 = 2;
+
+/// How the objects of a folder are kept. It is chosen when the folder is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Layout {
+    #[default]
+    Pack,
+    /// Versions that do not know it refuse the folder, by its format.
+    Files,
+}
+
+impl Layout {
+    fn format(self) -> u32 {
+        match self {
+            Self::Pack => 1,
+            Self::Files => 2,
+        }
+    }
+
+    pub(crate) fn of(format: u32) -> Self {
+        if format == Self::Files.format() { Self::Files } else { Self::Pack }
+    }
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pack => "pack",
+            Self::Files => "files",
+        })
+    }
+}
 
 /// A data folder that this process holds. The lock ends with the value, or with the process.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
+    layout: Layout,
     _lock: File,
 }
 
@@ -47,10 +82,22 @@ impl DataDir {
 
     /// Makes the folder if it is not there, takes its lock and checks its format.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::opened(path, None)
+    }
+
+    /// The same; objects are to be kept in this way.
+    ///
+    /// # Errors
+    /// They are kept in another way there already, besides those of [`open`](Self::open).
+    pub fn open_as(path: &Path, layout: Layout) -> Result<Self> {
+        Self::opened(path, Some(layout))
+    }
+
+    fn opened(path: &Path, wanted: Option<Layout>) -> Result<Self> {
         let io = |what| move |source| StoreError::io(what, path, 0, source);
         std::fs::create_dir_all(path).map_err(io("create data folder"))?;
         let lock = lock(path)?;
-        match read_format(path)? {
+        let layout = match read_format(path)? {
             Some(found) if found > FORMAT => {
                 return Err(StoreError::NewerFormat {
                     path: path.to_owned(),
@@ -58,21 +105,54 @@ impl DataDir {
                     supported: FORMAT,
                 });
             }
-            Some(_) => {}
-            None => write_format(path)?,
-        }
-        let dir = Self { path: path.to_owned(), _lock: lock };
+            Some(found) => Layout::of(found),
+            None => {
+                let layout = wanted.unwrap_or_default();
+                write_format(path, layout.format())?;
+                layout
+            }
+        };
+        let layout = match wanted {
+            Some(wanted) if wanted != layout => {
+                let found = layout;
+                // one that holds orders only may have another yet
+                if StdDisk.list(&path.join("packs")).is_ok_and(|packs| !packs.is_empty()) {
+                    return Err(StoreError::Layout { path: path.to_owned(), found, wanted });
+                }
+                write_format(path, wanted.format())?;
+                wanted
+            }
+            _ => layout,
+        };
+        let dir = Self { path: path.to_owned(), layout, _lock: lock };
         let packs = dir.packs();
-        std::fs::create_dir_all(&packs)
+        StdDisk
+            .create_dir_all(&packs)
             .map_err(|e| StoreError::io("create folder", &packs, 0, e))?;
         Ok(dir)
+    }
+
+    /// The objects, as the folder keeps them.
+    pub fn blobs(&self) -> Result<Arc<dyn Blobs>> {
+        Ok(match self.layout {
+            Layout::Pack => Arc::new(PackBlobs::open(&self.packs(), PackOptions::default())?),
+            Layout::Files => Arc::new(FilesBlobs::open(
+                &self.packs(),
+                &objects(&self.path),
+                FilesOptions::default(),
+            )?),
+        })
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Objects.
+    /// Objects, or the log of the files that are objects.
     pub fn packs(&self) -> PathBuf {
         self.path.join("packs")
     }
@@ -88,6 +168,11 @@ impl DataDir {
     pub fn events_db(&self) -> PathBuf {
         self.path.join("events.db")
     }
+}
+
+/// Where the files are that are objects.
+pub(crate) fn objects(dir: &Path) -> PathBuf {
+    dir.join("objects")
 }
 
 /// The lock file holds the number of the process, for the message to the second one.
@@ -133,14 +218,14 @@ fn read_format(dir: &Path) -> Result<Option<u32>> {
 }
 
 /// Through a second name, so that a crash leaves the whole number or none.
-fn write_format(dir: &Path) -> Result<()> {
+fn write_format(dir: &Path, format: u32) -> Result<()> {
     let (path, temporary) = (dir.join("format"), dir.join("format.new"));
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
-        writeln!(file, "{FORMAT}")?;
+        writeln!(file, "{format}")?;
         file.sync_all()?;
         crate::disk::patiently(|| std::fs::rename(&temporary, &path))?;
-        crate::disk::Disk::sync_dir(&crate::disk::StdDisk, dir)
+        StdDisk.sync_dir(dir)
     };
     write().map_err(|e| StoreError::io("write", &path, 8, e))
 }
@@ -148,6 +233,7 @@ fn write_format(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::{Kind, Record};
 
     #[test]
     fn a_folder_is_made_and_found_again() {
@@ -177,12 +263,38 @@ mod tests {
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
         let held = DataDir::open(root.path()).unwrap();
         let seen = DataDir::look(root.path()).unwrap();
-        assert_eq!((seen.format, seen.locked), (Some(FORMAT), true));
+        assert_eq!((seen.format, seen.locked), (Some(1), true));
         #[cfg(unix)]
         assert_eq!(seen.pid, Some(std::process::id()));
         drop(held);
         assert!(!DataDir::look(root.path()).unwrap().locked);
         assert!(DataDir::look(&root.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_folder_remembers_how_it_keeps_objects() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, layout, other) in
+            [("a", Layout::Files, Layout::Pack), ("b", Layout::Pack, Layout::Files)]
+        {
+            let path = root.path().join(name);
+            DataDir::open_as(&path, other).unwrap();
+            DataDir::open_as(&path, layout).expect("nothing is kept there yet");
+            let again = DataDir::open(&path).unwrap();
+            assert_eq!(again.layout(), layout);
+            let blobs = again.blobs().unwrap();
+            assert_eq!(blobs.frees_at_once(), layout == Layout::Files);
+            let record = Record { kind: Kind::Instance, note: b"", head: b"", body: b"x" };
+            blobs.append(&[record]).unwrap();
+            drop((again, blobs));
+            let error = DataDir::open_as(&path, other).unwrap_err();
+            assert!(matches!(error, StoreError::Layout { .. }), "{error}");
+            assert!(
+                error.to_string().contains(&format!("storage.layout = \"{layout}\"")),
+                "{error}"
+            );
+            DataDir::open_as(&path, layout).unwrap();
+        }
     }
 
     #[test]

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 /// A file system.
 pub trait Disk: Send + Sync + fmt::Debug {
+    /// Makes a folder, and those above it that are not there, durably.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// For reading and writing; it must not exist.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// For reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// Names of the files in a folder.
+    /// For reading only, beside others that read it.
+    fn view(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Names of the files and folders in a folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -41,7 +44,19 @@ pub struct StdDisk;
 
 impl Disk for StdDisk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(dir)
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
+        if let Some(above) = above {
+            self.create_dir_all(above)?;
+        }
+        match std::fs::create_dir(dir) {
+            // somebody else was faster
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            other => other?,
+        }
+        self.sync_dir(above.unwrap_or(Path::new(".")))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -50,6 +65,10 @@ impl Disk for StdDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn view(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(File::open(path)?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

@@ -51,6 +51,12 @@ pub enum StoreError {
     )]
     NewerFormat { path: PathBuf, found: u32, supported: u32 },
 
+    #[error(
+        "data folder {path} keeps its objects as {found}, and storage.layout is {wanted}; set \
+         storage.layout = \"{found}\", or name a new folder and bring the studies there (docs/storage.md)"
+    )]
+    Layout { path: PathBuf, found: crate::data_dir::Layout, wanted: crate::data_dir::Layout },
+
     /// What a caller's own function (a replay visitor, say) came back with.
     #[error("{0}")]
     Other(String),

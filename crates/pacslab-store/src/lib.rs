@@ -24,10 +24,11 @@ pub mod suite;
 
 pub use behind::IndexBehind;
 pub use blobs::{
-    Appended, Blobs, Keep, Kind, Location, MAX_NOTE, MemoryBlobs, PackBlobs, PackInfo, PackOptions,
-    Position, Reading, Record, ReplayRecord, Role, Sealed, Segment, Usage,
+    Appended, Blobs, FilesBlobs, FilesOptions, Keep, Kind, Location, MAX_NOTE, MemoryBlobs,
+    PackBlobs, PackInfo, PackOptions, Position, Reading, Record, ReplayRecord, Role, Sealed,
+    Segment, Usage,
 };
-pub use data_dir::DataDir;
+pub use data_dir::{DataDir, Layout};
 pub use desk::{
     Desk, DeskEntry, Expect, OrderFilter, OrderRecord, Papers, Put, SqliteDesk, StepChange,
     together,

@@ -20,8 +20,8 @@ use pacslab_ris::{Hl7Inbox, Images, Ris, RisSettings, Worklist, WorklistSettings
 use pacslab_scp::Gate;
 use pacslab_scp::policy::{Always, Policy};
 use pacslab_store::{
-    Arrival, Blobs, DataDir, Desk, EventLog, Index, IndexBehind, LogLimits, MemoryBlobs, PackBlobs,
-    PackOptions, SqliteDesk, SqliteIndex, StoreError,
+    Arrival, Blobs, DataDir, Desk, EventLog, Index, IndexBehind, Layout, LogLimits, MemoryBlobs,
+    SqliteDesk, SqliteIndex, StoreError,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
 use crate::cmd::Context;
-use crate::config::{Attributes, Config, Loaded, Origin, Password, StorageKind, WhenFull};
+use crate::config::{Attributes, Config, Loaded, Origin, Password, StorageLayout, WhenFull};
 use crate::exit::{Exit, Failure, Result};
 use crate::listen::Door;
 use crate::logging::Logged;
@@ -279,9 +279,11 @@ impl Rooms {
     fn open(config: &Config) -> Result<Self> {
         let failed = |error: StoreError| Failure::failed(error.to_string());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let Shelves { folder, blobs, index, desk, events } = match config.storage.kind {
-            StorageKind::Memory => Shelves::memory(&config.index.also),
-            StorageKind::Pack => Shelves::on_disk(&config.storage.dir, &config.index.also),
+        let Shelves { folder, blobs, index, desk, events } = match config.storage.layout {
+            StorageLayout::Memory => Shelves::memory(&config.index.also),
+            StorageLayout::Disk(layout) => {
+                Shelves::on_disk(&config.storage.dir, layout, &config.index.also)
+            }
         }
         .map_err(failed)?;
         let events = Arc::new(events);
@@ -341,23 +343,27 @@ impl Shelves {
     }
 
     /// Side by side: a new folder costs each of them some syncs.
-    fn on_disk(dir: &Path, also: &Attributes) -> std::result::Result<Self, StoreError> {
-        let folder = DataDir::open(dir)?;
-        let (packs, index, desk, events) =
-            (folder.packs(), folder.index_db(), folder.lab_db(), folder.events_db());
+    fn on_disk(
+        dir: &Path,
+        layout: Layout,
+        also: &Attributes,
+    ) -> std::result::Result<Self, StoreError> {
+        let folder = DataDir::open_as(dir, layout)?;
+        let (index, desk, events) = (folder.index_db(), folder.lab_db(), folder.events_db());
         std::thread::scope(|scope| {
-            let blobs = scope.spawn(|| PackBlobs::open(&packs, PackOptions::default()));
+            let blobs = scope.spawn(|| folder.blobs());
             let index = scope.spawn(|| SqliteIndex::open_searching(&index, &also.0));
             let desk = scope.spawn(|| SqliteDesk::open(&desk));
             let events = EventLog::open(&events, LogLimits::default());
             Ok(Self {
-                blobs: Arc::new(joined(blobs)?),
+                blobs: joined(blobs)?,
                 index: Arc::new(behind(joined(index)?)?),
                 desk: Arc::new(joined(desk)?),
                 events: events?,
-                folder: Some(folder),
+                folder: None,
             })
         })
+        .map(|shelves| Self { folder: Some(folder), ..shelves })
     }
 }
 

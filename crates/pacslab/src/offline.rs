@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pacslab_archive::{Archive, Parts};
 use pacslab_model::event::Silent;
-use pacslab_store::{DataDir, PackBlobs, PackOptions, SqliteIndex, StoreError};
+use pacslab_store::{Blobs, DataDir, SqliteIndex, StoreError};
 
 use crate::clock::SystemClock;
-use crate::config::{Attributes, Config};
+use crate::config::{Attributes, Config, StorageLayout};
 use crate::exit::{Failure, Result};
 
 /// Nobody else uses the folder while this is there.
@@ -31,17 +31,24 @@ impl Offline {
 
     /// The same, and a folder is made where there is none.
     pub(crate) fn made(config: &Config) -> Result<Option<Self>> {
-        match DataDir::open(&config.storage.dir) {
+        let dir = &config.storage.dir;
+        // one that is there keeps objects as it does, whatever the configuration says of servers
+        let opened = match config.storage.layout {
+            StorageLayout::Disk(layout) if !dir.join("format").exists() => {
+                DataDir::open_as(dir, layout)
+            }
+            _ => DataDir::open(dir),
+        };
+        match opened {
             Ok(folder) => Ok(Some(Self { folder, also: config.index.also.clone() })),
             Err(StoreError::Locked { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
 
-    /// The packs, as they are.
-    pub(crate) fn blobs(&self) -> Result<Arc<PackBlobs>> {
-        let blobs = PackBlobs::open(&self.folder.packs(), PackOptions::default());
-        blobs.map(Arc::new).map_err(failed)
+    /// The objects, as they are.
+    pub(crate) fn blobs(&self) -> Result<Arc<dyn Blobs>> {
+        self.folder.blobs().map_err(failed)
     }
 
     pub(crate) fn index(&self) -> Result<Arc<SqliteIndex>> {

@@ -11,13 +11,25 @@ use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
 use pacslab_model::{Level, Moment, Query, Uid, Vr, tags, uids};
 use pacslab_store::suite::sim::Dice;
-use pacslab_store::{Blobs, Index, PackBlobs, PackOptions, SqliteIndex};
+use pacslab_store::{Blobs, FilesBlobs, FilesOptions, Index, PackBlobs, PackOptions, SqliteIndex};
 
 /// Small, so that short histories see many packs.
 pub(crate) const SMALL: PackOptions =
     PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10), mark: 3 << 10, in_place: 500 };
 
+/// How the objects of a lab are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    Pack,
+    Files,
+}
+
+impl Layout {
+    pub(crate) const ALL: [Self; 2] = [Self::Pack, Self::Files];
+}
+
 pub(crate) struct Lab {
+    pub(crate) layout: Layout,
     pub(crate) archive: Arc<Archive>,
     pub(crate) events: Arc<Collect>,
     pub(crate) blobs: Arc<dyn Blobs>,
@@ -27,13 +39,21 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self::open(tempfile::tempdir().unwrap())
+        Self::with(Layout::Pack)
     }
 
-    pub(crate) fn open(folder: tempfile::TempDir) -> Self {
+    pub(crate) fn with(layout: Layout) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), layout)
+    }
+
+    pub(crate) fn open(folder: tempfile::TempDir, layout: Layout) -> Self {
         let events = Arc::new(Collect::default());
-        let packs = folder.path().join("packs");
-        let blobs: Arc<dyn Blobs> = Arc::new(PackBlobs::open(&packs, SMALL).unwrap());
+        let (packs, objects) = (folder.path().join("packs"), folder.path().join("objects"));
+        let files = FilesOptions { log: SMALL, ..FilesOptions::default() };
+        let blobs: Arc<dyn Blobs> = match layout {
+            Layout::Pack => Arc::new(PackBlobs::open(&packs, SMALL).unwrap()),
+            Layout::Files => Arc::new(FilesBlobs::open(&packs, &objects, files).unwrap()),
+        };
         let index = Arc::new(SqliteIndex::open(&folder.path().join("index.db")).unwrap());
         let archive = Archive::open(Parts {
             blobs: blobs.clone(),
@@ -42,17 +62,17 @@ impl Lab {
             emit: events.clone(),
         })
         .unwrap();
-        Self { archive, events, blobs, index, folder }
+        Self { layout, archive, events, blobs, index, folder }
     }
 
     /// The same with an index that is made again.
     pub(crate) fn rebuilt(self) -> Self {
-        let Self { archive, events, blobs, index, folder } = self;
+        let Self { layout, archive, events, blobs, index, folder } = self;
         drop((archive, events, blobs, index));
         for name in ["index.db", "index.db-wal", "index.db-shm"] {
             let _ = std::fs::remove_file(folder.path().join(name));
         }
-        Self::open(folder)
+        Self::open(folder, layout)
     }
 
     /// Whether it is new.

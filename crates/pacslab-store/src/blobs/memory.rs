@@ -13,7 +13,9 @@ pub struct MemoryBlobs(RwLock<Vec<Held>>);
 struct Held {
     kind: Kind,
     note: Vec<u8>,
-    body: Arc<[u8]>,
+    /// `None`: released.
+    body: Option<Arc<[u8]>>,
+    len: u64,
     crc: u32,
 }
 
@@ -40,18 +42,19 @@ impl MemoryBlobs {
         usize::try_from(at.offset)
             .ok()
             .and_then(|index| all.get(index).filter(|held| held.location(index) == *at))
-            .map(|held| held.body.clone())
+            .and_then(|held| held.body.clone())
             .ok_or(StoreError::NoSuchLocation(*at))
     }
 }
 
 impl Held {
     fn new(kind: Kind, note: &[u8], body: Vec<u8>) -> Self {
-        Self { kind, note: note.to_owned(), crc: crc32fast::hash(&body), body: body.into() }
+        let (len, crc) = (body.len() as u64, crc32fast::hash(&body));
+        Self { kind, note: note.to_owned(), body: Some(body.into()), len, crc }
     }
 
     fn location(&self, index: usize) -> Location {
-        Location { pack: 1, offset: index as u64, len: self.body.len() as u64, crc: self.crc }
+        Location { pack: 1, offset: index as u64, len: self.len, crc: self.crc }
     }
 }
 
@@ -122,7 +125,23 @@ impl Blobs for MemoryBlobs {
 
     fn usage(&self) -> Usage {
         let all = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Usage { packs: 1, on_disk: all.iter().map(|held| held.body.len() as u64).sum() }
+        let held = all.iter().filter(|held| held.body.is_some());
+        Usage { packs: 1, on_disk: held.map(|held| held.len).sum() }
+    }
+
+    fn release(&self, gone: &[Location]) -> Result<()> {
+        let mut all = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for at in gone {
+            let index = usize::try_from(at.offset).unwrap_or(usize::MAX);
+            if let Some(held) = all.get_mut(index).filter(|held| held.location(index) == *at) {
+                held.body = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn frees_at_once(&self) -> bool {
+        true
     }
 }
 

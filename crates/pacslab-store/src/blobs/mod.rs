@@ -4,6 +4,7 @@
 //! so that replaying the log ends in the same state. Appending is for one writer at a time that
 //! also brings the index up to date in the same order; reading is for everybody.
 
+mod files;
 mod mark;
 mod memory;
 mod pack;
@@ -17,6 +18,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use files::{FilesBlobs, FilesOptions};
 pub use memory::MemoryBlobs;
 pub use pack::{PackBlobs, PackOptions};
 pub use record::MAX_NOTE;
@@ -143,6 +145,20 @@ pub trait Blobs: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
+    /// Bodies that are needed by nobody any more: the record that says so is in the log, the index
+    /// is about to follow. Where [`frees_at_once`](Self::frees_at_once) they are gone afterwards,
+    /// after a power failure as well, unless the system does not let go of them now: then the next
+    /// call tries again. Elsewhere compaction does it. Done twice it is the same.
+    fn release(&self, gone: &[Location]) -> Result<()> {
+        let _ = gone;
+        Ok(())
+    }
+
+    /// What is released is gone: there is nothing to compact.
+    fn frees_at_once(&self) -> bool {
+        false
+    }
+
     fn usage(&self) -> Usage;
 }
 
@@ -214,7 +230,7 @@ impl Kind {
     }
 }
 
-/// Where a body is.
+/// Where a body is. `pack` 0: in the file with the number `offset`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Location {
     pub pack: u32,
@@ -312,6 +328,8 @@ pub enum Role {
     Last { first: u64 },
     /// One large body.
     Single,
+    /// Records whose bodies are files of their own: never rewritten.
+    Records { first: u64 },
     /// Its records are in another pack by now, the log that begins with `first`.
     Replaced { first: u64 },
 }

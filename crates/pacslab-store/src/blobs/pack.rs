@@ -76,6 +76,8 @@ pub(super) struct Writer {
     pub(super) buffer: Vec<u8>,
     /// Bodies that no record names.
     pub(super) unnamed: Vec<u32>,
+    /// The last log ended as it should when it was opened.
+    pub(super) clean: bool,
 }
 
 /// A pack with records.
@@ -101,6 +103,9 @@ pub(super) struct Current {
     /// The end when it was noted last.
     pub(super) marked: u64,
 }
+
+/// Of which records the body is a reference to where the body is.
+pub(super) type Elsewhere = fn(&Record<'_>) -> bool;
 
 /// Batches from here on are written without zeros ahead.
 const LARGE: u64 = 128 << 10;
@@ -138,6 +143,28 @@ impl PackBlobs {
         }
         files.insert(number, file.clone());
         Ok(file)
+    }
+
+    /// The number of the next record, whose pack is there and takes so many bytes.
+    pub(super) fn ready(&self, needed: u64) -> Result<u64> {
+        let mut writer = self.writer();
+        writer.make_room(&self.folder, &self.options, needed)?;
+        Ok(writer.sequence)
+    }
+
+    /// Appends records of which some are references.
+    pub(super) fn append_some(
+        &self,
+        batch: &[Record<'_>],
+        elsewhere: Elsewhere,
+    ) -> Result<Appended> {
+        self.writer().append(&self.folder, &self.options, batch, elsewhere)
+    }
+
+    pub(super) fn next_spool(&self) -> u32 {
+        let mut writer = self.writer();
+        writer.next_spool += 1;
+        writer.next_spool
     }
 
     /// The file of a body, if the body lies within it.
@@ -180,7 +207,7 @@ impl PackBlobs {
 impl Blobs for PackBlobs {
     fn append(&self, batch: &[Record<'_>]) -> Result<Appended> {
         record::check_notes(batch.iter().map(|r| r.note))?;
-        self.writer().append(&self.folder, &self.options, batch, false)
+        self.writer().append(&self.folder, &self.options, batch, |_| false)
     }
 
     fn read(&self, at: &Location) -> Result<Vec<u8>> {
@@ -210,12 +237,7 @@ impl Blobs for PackBlobs {
     }
 
     fn begin_segment(&self) -> Result<Box<dyn Segment>> {
-        let number = {
-            let mut writer = self.writer();
-            writer.next_spool += 1;
-            writer.next_spool
-        };
-        Ok(Box::new(Spool::begin(self.folder.clone(), number)?))
+        Ok(Box::new(Spool::begin(self.folder.clone(), self.next_spool())?))
     }
 
     fn adopt(&self, sealed: Sealed, kind: Kind, note: &[u8]) -> Result<Appended> {
@@ -238,7 +260,7 @@ impl Blobs for PackBlobs {
         if let Some(current) = &mut writer.current {
             current.named.push(number);
         }
-        let appended = writer.append(&self.folder, &self.options, &[record], true)?;
+        let appended = writer.append(&self.folder, &self.options, &[record], |_| true)?;
         writer.sizes.insert(number, location.offset + location.len);
         writer.singles.insert(number);
         spool.kept = true;
@@ -393,7 +415,7 @@ impl Writer {
         folder: &Folder,
         options: &PackOptions,
         batch: &[Record<'_>],
-        elsewhere: bool,
+        elsewhere: Elsewhere,
     ) -> Result<Appended> {
         if batch.is_empty() {
             return Ok(Appended { locations: Vec::new(), end: self.position() });
@@ -579,7 +601,7 @@ fn encode<'a>(
     buffer: &mut Vec<u8>,
     batch: &[Record<'a>],
     in_place: usize,
-    elsewhere: bool,
+    elsewhere: Elsewhere,
     first: u64,
     current: &Current,
 ) -> Encoded<'a> {
@@ -589,7 +611,7 @@ fn encode<'a>(
         .zip(batch)
         .map(|(sequence, record)| {
             last = offset;
-            let header = record::push(buffer, record, elsewhere, sequence, chain);
+            let header = record::push(buffer, record, elsewhere(record), sequence, chain);
             if record.body.len() < in_place {
                 buffer.extend_from_slice(record.body);
             } else {

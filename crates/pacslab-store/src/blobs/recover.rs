@@ -29,6 +29,7 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
         sizes: BTreeMap::new(),
         buffer: Vec::new(),
         unnamed: Vec::new(),
+        clean: true,
     };
     let mut unfinished = Vec::new();
     let mut headers = BTreeMap::new();
@@ -73,6 +74,7 @@ pub(super) fn recover(folder: &Folder) -> Result<Writer> {
     }
     let (named, clean) = recover_last(folder, &mut writer)?;
     let last = writer.logs.last_key_value().map_or(0, |(_, log)| log.number);
+    writer.clean = clean;
     // Behind a damaged record may stand those that name them: nothing is touched then.
     if clean {
         let unnamed = writer.singles.range(last + 1..).copied();

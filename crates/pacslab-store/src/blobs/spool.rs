@@ -15,18 +15,28 @@ pub(super) struct Spool {
     pub(super) folder: Folder,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    /// Where the body begins in it.
+    start: u64,
     len: u64,
     crc: crc32fast::Hasher,
     pub(super) kept: bool,
 }
 
 impl Spool {
+    /// A pack to be.
     pub(super) fn begin(folder: Folder, number: u32) -> Result<Self> {
-        let path = folder.path.join(format!("{number:06}{SUFFIX}"));
-        let file = folder.disk.create(&path).map_err(|e| StoreError::io("create", &path, 0, e))?;
-        let spool = Self { folder, path, file, len: 0, crc: crc32fast::Hasher::new(), kept: false };
+        let mut spool = Self::bare(folder, number)?;
+        spool.start = PACK_HEADER as u64;
         spool.put(&PackHeader::Single.encode(), 0)?;
         Ok(spool)
+    }
+
+    /// The body and nothing else.
+    pub(super) fn bare(folder: Folder, number: u32) -> Result<Self> {
+        let path = folder.path.join(format!("{number:06}{SUFFIX}"));
+        let file = folder.disk.create(&path).map_err(|e| StoreError::io("create", &path, 0, e))?;
+        let crc = crc32fast::Hasher::new();
+        Ok(Self { folder, path, file, start: 0, len: 0, crc, kept: false })
     }
 
     fn put(&self, bytes: &[u8], offset: u64) -> Result<()> {
@@ -37,17 +47,26 @@ impl Spool {
 
     /// Takes the name of a pack, durably. No record names it yet.
     pub(super) fn become_pack(&mut self, number: u32) -> Result<Location> {
-        let pack = self.folder.pack(number);
+        self.rename(self.folder.pack(number))?;
         let disk = &self.folder.disk;
-        disk.rename(&self.path, &pack).map_err(|e| StoreError::io("rename", &self.path, 0, e))?;
-        self.path = pack;
         disk.sync_dir(&self.folder.path).map_err(|e| StoreError::io("sync", &self.path, 0, e))?;
-        Ok(Location {
-            pack: number,
-            offset: PACK_HEADER as u64,
-            len: self.len,
-            crc: self.crc.clone().finalize(),
-        })
+        Ok(self.location(number, self.start))
+    }
+
+    /// Takes a name; durable when its folder was synced.
+    pub(super) fn rename(&mut self, path: PathBuf) -> Result<()> {
+        let disk = &self.folder.disk;
+        disk.rename(&self.path, &path).map_err(|e| StoreError::io("rename", &self.path, 0, e))?;
+        self.path = path;
+        Ok(())
+    }
+
+    pub(super) fn location(&self, pack: u32, offset: u64) -> Location {
+        Location { pack, offset, len: self.len, crc: self.crc.clone().finalize() }
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|e| StoreError::io("sync", &self.path, self.len, e))
     }
 }
 
@@ -59,7 +78,7 @@ pub(super) fn is_spool(name: &str) -> bool {
 
 impl Segment for Spool {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.put(bytes, PACK_HEADER as u64 + self.len)?;
+        self.put(bytes, self.start + self.len)?;
         self.crc.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())
@@ -70,7 +89,7 @@ impl Segment for Spool {
     }
 
     fn seal(self: Box<Self>) -> Result<Sealed> {
-        self.file.sync_all().map_err(|e| StoreError::io("sync", &self.path, self.len, e))?;
+        self.sync()?;
         Ok(Sealed(self))
     }
 }

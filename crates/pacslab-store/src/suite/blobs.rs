@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Must;
-use crate::blobs::{Blobs, Kind, Location, Position, Reading, Record};
+use crate::blobs::{Blobs, Kind, Location, Position, Reading, Record, Role};
 
 /// Runs the contract against stores that `make` makes empty.
 pub fn blobs(make: &dyn Fn() -> Arc<dyn Blobs>) {
@@ -13,7 +13,42 @@ pub fn blobs(make: &dyn Fn() -> Arc<dyn Blobs>) {
     records_are_replayed_in_order(&*make());
     segments_become_records(&*make());
     what_is_not_there_is_an_error(&*make());
+    what_is_released_is_needed_by_nobody(&*make());
+    every_byte_is_verified(&*make());
     many_may_write_and_read(&make());
+}
+
+fn what_is_released_is_needed_by_nobody(blobs: &dyn Blobs) {
+    let note = Record { kind: Kind::Delete, note: b"d", head: b"", body: b"uids" };
+    let appended = blobs.append(&[record(b"1", b"one"), record(b"2", b"two"), note]).must("append");
+    let before = blobs.usage().on_disk;
+    for _ in 0..2 {
+        blobs.release(&appended.locations[1..2]).must("release, twice the same");
+    }
+    assert!(blobs.usage().on_disk <= before);
+    assert_eq!(blobs.read(&appended.locations[0]).must("read"), b"head one");
+    assert_eq!(blobs.read(&appended.locations[2]).must("read a change"), b"uids");
+    assert_eq!(blobs.read(&appended.locations[1]).is_err(), blobs.frees_at_once());
+    let all = replayed(blobs, Position::default());
+    assert_eq!(all.len(), 3, "the record stays");
+    assert_eq!(all[1].2, appended.locations[1]);
+    let again = blobs.append(&[record(b"2", b"two")]).must("append").locations[0];
+    assert_ne!(again, appended.locations[1]);
+    assert_eq!(blobs.read(&again).must("read"), b"head two");
+    if blobs.frees_at_once() {
+        let packs = blobs.packs();
+        assert!(packs.iter().all(|pack| matches!(pack.role, Role::Records { .. })), "{packs:?}");
+    }
+}
+
+fn every_byte_is_verified(blobs: &dyn Blobs) {
+    let large: Vec<u8> = (0..(1 << 20) + 7).map(|n| n as u8).collect();
+    for body in [&b""[..], b"x", &large] {
+        let at = blobs.append(&[record(b"", body)]).must("append").locations[0];
+        blobs.verify(&at).must("verify");
+        assert!(blobs.verify(&Location { crc: !at.crc, ..at }).is_err(), "another CRC");
+        assert!(blobs.verify(&Location { pack: at.pack + 7, ..at }).is_err(), "not there");
+    }
 }
 
 fn record<'a>(note: &'a [u8], body: &'a [u8]) -> Record<'a> {

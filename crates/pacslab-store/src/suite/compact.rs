@@ -1,6 +1,6 @@
 //! Compaction of a store on a disk whose power fails: what is kept stays, in its order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Must;
@@ -42,6 +42,8 @@ struct Truth {
     bodies: BTreeMap<u32, Vec<u8>>,
     /// Whether somebody still wants it.
     wanted: BTreeMap<u32, bool>,
+    /// What must not be there any more.
+    released: BTreeSet<u32>,
     made: u32,
 }
 
@@ -52,6 +54,8 @@ impl Truth {
                 for (_, wanted) in self.wanted.iter_mut().filter(|_| dice.roll(4) == 0) {
                     *wanted = false;
                 }
+                let answer = self.release(blobs, disk);
+                assert!(answer.is_ok() || disk.is_off(), "{answer:?}");
             }
             2 => {
                 let answer = self.compact(blobs, dice);
@@ -91,6 +95,24 @@ impl Truth {
             self.wanted.insert(number, true);
         }
         self.bodies.insert(number, body);
+    }
+
+    /// Gives up what nobody wants.
+    fn release(&mut self, blobs: &dyn Blobs, disk: &SimDisk) -> Result<()> {
+        let mut gone = Vec::new();
+        let mut at = Vec::new();
+        blobs.replay(Position::default(), &mut |record| {
+            if self.wanted.get(&number(&record.note)) == Some(&false) {
+                gone.push(number(&record.note));
+                at.push(record.location);
+            }
+            Ok(())
+        })?;
+        blobs.release(&at)?;
+        if blobs.frees_at_once() && !disk.is_off() {
+            self.released.extend(gone);
+        }
+        Ok(())
     }
 
     /// Rewrites a pack, and removes it and the large bodies that nobody wants.
@@ -137,6 +159,8 @@ impl Truth {
             if *wanted {
                 let body = blobs.read(at).must("read what is wanted");
                 assert_eq!(Some(&body), self.bodies.get(number), "{when}: {at} has changed");
+            } else if self.released.contains(number) {
+                assert!(blobs.read(at).is_err(), "{when}: {at} was released");
             }
         }
         // under way when the power failed, and there to stay

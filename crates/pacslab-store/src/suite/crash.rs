@@ -53,7 +53,7 @@ impl Truth {
     fn act(&mut self, blobs: &dyn Blobs, disk: &SimDisk, dice: &mut Dice) {
         let failing = dice.roll(12) == 0;
         if failing {
-            disk.fail_next_sync();
+            disk.fail_sync_after(dice.roll(4));
         }
         let large = dice.roll(5) == 0;
         let count = if large { 1 } else { 1 + dice.roll(5) };
@@ -130,8 +130,14 @@ fn spool(blobs: &dyn Blobs, body: &[u8]) -> Result<Vec<Location>> {
     Ok(blobs.adopt(segment.seal()?, Kind::Instance, &body[..4])?.locations)
 }
 
-/// A sync that fails once: its batch fails, later ones are stored in another pack.
+/// A sync that fails once, of whatever a batch syncs: its batch fails, later ones are stored.
 pub fn failing_sync(open: OpenOn<'_>) {
+    for after in 0..2 {
+        one_failing_sync(open, after);
+    }
+}
+
+fn one_failing_sync(open: OpenOn<'_>, after: u64) {
     let disk = SimDisk::new(3);
     let dir = Path::new("/packs");
     let blobs = open(disk.clone(), dir).must("open");
@@ -139,11 +145,17 @@ pub fn failing_sync(open: OpenOn<'_>) {
         let record = Record { kind: Kind::Instance, note: b"", head: b"", body };
         blobs.append(&[record]).map(|appended| appended.locations[0])
     };
-    let first = put(b"first").must("append");
-    disk.fail_next_sync();
-    assert!(put(b"second").is_err());
-    let third = put(b"third").must("append after a failed sync");
-    assert_ne!(first.pack, third.pack);
+    put(b"first").must("append");
+    disk.fail_sync_after(after);
+    let mut stored = vec![b"first".to_vec()];
+    let mut failed = 0;
+    for body in [&b"second"[..], b"third", b"fourth"] {
+        match put(body) {
+            Ok(_) => stored.push(body.to_vec()),
+            Err(_) => failed += 1,
+        }
+    }
+    assert_eq!(failed, 1, "one sync fails, and one batch");
     disk.reboot();
     let blobs = open(disk, dir).must("open again");
     let mut all = Vec::new();
@@ -153,7 +165,7 @@ pub fn failing_sync(open: OpenOn<'_>) {
             Ok(())
         })
         .must("replay");
-    assert_eq!(all, [&b"first"[..], b"third"]);
+    assert_eq!(all, stored);
 }
 
 /// A full disk refuses a batch, keeps nothing of it, and goes on once there is space.

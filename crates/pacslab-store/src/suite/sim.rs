@@ -48,7 +48,8 @@ struct State {
     /// Operations until the power fails.
     power: Option<u64>,
     off: bool,
-    failing_syncs: u32,
+    /// Syncs until one fails.
+    failing_sync: Option<u64>,
     /// Bytes the disk holds.
     capacity: u64,
 }
@@ -63,8 +64,8 @@ struct Contents {
 #[derive(Clone)]
 enum NameChange {
     Made(PathBuf, usize),
-    Moved(PathBuf, PathBuf),
-    Removed(PathBuf),
+    Moved(PathBuf, PathBuf, usize),
+    Removed(PathBuf, usize),
 }
 
 impl SimDisk {
@@ -77,7 +78,7 @@ impl SimDisk {
             pending: Vec::new(),
             power: None,
             off: false,
-            failing_syncs: 0,
+            failing_sync: None,
             capacity: u64::MAX,
         })))
     }
@@ -93,7 +94,12 @@ impl SimDisk {
 
     /// The next sync of a file answers EIO.
     pub fn fail_next_sync(&self) {
-        self.state().failing_syncs = 1;
+        self.fail_sync_after(0);
+    }
+
+    /// One sync of a file answers EIO, after so many others.
+    pub fn fail_sync_after(&self, syncs: u64) {
+        self.state().failing_sync = Some(syncs);
     }
 
     pub fn set_capacity(&self, bytes: u64) {
@@ -118,7 +124,7 @@ impl SimDisk {
         state.names = state.durable_names.clone();
         state.power = None;
         state.off = false;
-        state.failing_syncs = 0;
+        state.failing_sync = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -168,14 +174,26 @@ impl NameChange {
             Self::Made(path, file) => {
                 names.insert(path.clone(), *file);
             }
-            Self::Moved(from, to) => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
+            Self::Moved(from, to, file) => {
+                names.remove(from);
+                names.insert(to.clone(), *file);
             }
-            Self::Removed(path) => {
+            Self::Removed(path, _) => {
                 names.remove(path);
             }
+        }
+    }
+
+    fn file(&self) -> usize {
+        match self {
+            Self::Made(_, file) | Self::Moved(_, _, file) | Self::Removed(_, file) => *file,
+        }
+    }
+
+    /// The folder that has to be synced for it.
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Made(path, _) | Self::Moved(_, path, _) | Self::Removed(path, _) => path.parent(),
         }
     }
 }
@@ -253,10 +271,17 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile { disk: self.clone(), file }))
     }
 
+    fn view(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect())
+        let inside = state.names.keys().filter_map(|path| path.strip_prefix(dir).ok());
+        let names: BTreeSet<String> = inside
+            .filter_map(|path| Some(path.iter().next()?.to_string_lossy().into_owned()))
+            .collect();
+        Ok(names.into_iter().collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -264,7 +289,8 @@ impl Disk for SimDisk {
         if state.operate()? {
             return Err(power_lost());
         }
-        state.change(NameChange::Moved(from.to_owned(), to.to_owned()));
+        let file = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        state.change(NameChange::Moved(from.to_owned(), to.to_owned(), file));
         Ok(())
     }
 
@@ -273,18 +299,24 @@ impl Disk for SimDisk {
         if state.operate()? {
             return Err(power_lost());
         }
-        state.change(NameChange::Removed(path.to_owned()));
+        let file = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        state.change(NameChange::Removed(path.to_owned(), file));
         Ok(())
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+    /// Of this folder only, and what else became of the files that are named there.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let state = &mut *self.state();
         if state.operate()? {
             return Err(power_lost());
         }
-        for change in std::mem::take(&mut state.pending) {
-            change.apply(&mut state.durable_names);
-        }
+        let here = state.pending.iter().filter(|change| change.folder() == Some(dir));
+        let files: BTreeSet<usize> = here.map(NameChange::file).collect();
+        let pending = std::mem::take(&mut state.pending);
+        let (durable, pending): (Vec<_>, Vec<_>) =
+            pending.into_iter().partition(|change| files.contains(&change.file()));
+        durable.iter().for_each(|change| change.apply(&mut state.durable_names));
+        state.pending = pending;
         Ok(())
     }
 }
@@ -341,10 +373,14 @@ impl DiskFile for SimFile {
         if state.operate()? {
             return Err(power_lost());
         }
-        if state.failing_syncs > 0 {
-            state.failing_syncs -= 1;
-            state.files[self.file].fail_sync(&mut state.dice);
-            return Err(io::Error::other("EIO"));
+        match &mut state.failing_sync {
+            Some(0) => {
+                state.failing_sync = None;
+                state.files[self.file].fail_sync(&mut state.dice);
+                return Err(io::Error::other("EIO"));
+            }
+            Some(left) => *left -= 1,
+            None => {}
         }
         state.files[self.file].sync();
         Ok(())

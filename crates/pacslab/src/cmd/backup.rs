@@ -41,6 +41,9 @@ impl crate::cmd::Run for Args {
         if context.out.json {
             context.out.json(&copied);
         } else {
+            if copied.files > 0 {
+                context.out.line(format!("{} objects copied, each a file", copied.files));
+            }
             context.out.line(format!(
                 "{} packs in {}; {} of them copied now, {}, read back and compared",
                 copied.packs,

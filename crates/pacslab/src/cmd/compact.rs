@@ -59,6 +59,7 @@ impl crate::cmd::Run for Args {
                     removed: count("removed"),
                     freed: count("freed"),
                     waiting: count("waiting"),
+                    needless: answer["needless"].as_bool().unwrap_or(false),
                 }
             }
         };
@@ -66,8 +67,11 @@ impl crate::cmd::Run for Args {
             context.out.json(&done);
             return Ok(Exit::Done);
         }
-        let Compacted { rewritten, removed, freed, waiting } = done;
+        let Compacted { rewritten, removed, freed, waiting, needless } = done;
         context.out.line(match (rewritten, removed) {
+            _ if needless => {
+                "nothing to do: with this storage.layout deleted objects are gone at once".to_owned()
+            }
             (0, 0) => "nothing to gain: no pack is that empty".to_owned(),
             _ => format!(
                 "{} freed: {rewritten} packs written anew, {removed} removed",

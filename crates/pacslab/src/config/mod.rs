@@ -27,7 +27,7 @@ use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{
-    Attributes, Bytes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageKind,
+    Attributes, Bytes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageLayout,
     WhenFull, read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
@@ -117,8 +117,8 @@ declare::config! {
     storage: Storage {
         /// The data folder.
         dir: PathBuf = "data",
-        /// `pack`: on disk; `memory`: gone at the end.
-        kind: StorageKind = "pack",
+        /// How a new data folder keeps objects. `pack`: in large files that are logs, the fastest; `files`: one Part 10 file an object, in `objects`, for other programs to read; `memory`: nothing is written, everything (orders too) is lost at the end, for tests and CI. A folder remembers its layout.
+        layout: StorageLayout = "pack",
         /// Packs of which less than so many percent are needed are written anew; 0: never by itself.
         compact_below: u8 = "50",
         /// How often that is looked at.

@@ -250,18 +250,20 @@ impl Setting for WhenFull {
 
 /// How the archive keeps instances.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum StorageKind {
-    Pack,
+pub(crate) enum StorageLayout {
+    Disk(pacslab_store::Layout),
     Memory,
 }
 
-impl Setting for StorageKind {
-    const KIND: &'static str = "pack or memory";
+impl Setting for StorageLayout {
+    const KIND: &'static str = "pack, files or memory";
     fn read(text: &str) -> Result<Self, String> {
+        use pacslab_store::Layout;
         match text {
-            "pack" => Ok(Self::Pack),
+            "pack" => Ok(Self::Disk(Layout::Pack)),
+            "files" => Ok(Self::Disk(Layout::Files)),
             "memory" => Ok(Self::Memory),
-            _ => Err("pack or memory is expected".into()),
+            _ => Err("pack, files or memory is expected".into()),
         }
     }
 }

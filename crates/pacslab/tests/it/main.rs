@@ -28,6 +28,7 @@ mod get;
 mod hl7;
 mod http;
 mod import;
+mod layouts;
 mod mllp;
 mod modality;
 mod move_;

@@ -91,6 +91,21 @@ fn failed_syncs_and_full_disks() {
     suite::full_disk(&open);
 }
 
+/// Nobody knows what of the batch is on the disk: nothing goes there any more.
+#[test]
+fn a_pack_that_failed_is_retired() {
+    let disk = SimDisk::new(3);
+    let blobs = open(disk.clone(), Path::new("/packs")).unwrap();
+    let put = |body| {
+        let record = Record { kind: Kind::Instance, note: b"", head: b"", body };
+        blobs.append(&[record]).map(|appended| appended.locations[0])
+    };
+    let first = put(b"first").unwrap();
+    disk.fail_next_sync();
+    assert!(put(b"second").is_err());
+    assert_ne!(put(b"third").unwrap().pack, first.pack);
+}
+
 #[test]
 fn an_empty_store_is_small_and_goes_on_where_it_ended() {
     let dir = tempfile::tempdir().unwrap();

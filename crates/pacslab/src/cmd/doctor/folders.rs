@@ -8,7 +8,7 @@ use pacslab_store::data_dir::FORMAT;
 use super::report::{Check, Report};
 use super::{Patient, disk};
 use crate::cmd::worklist::list;
-use crate::config::StorageKind;
+use crate::config::StorageLayout;
 use crate::output::shown;
 
 const GROUP: &str = "folders";
@@ -21,9 +21,9 @@ pub(super) fn data(patient: &Patient, report: &mut Report) -> bool {
     let storage = &patient.config.storage;
     let path = &storage.dir;
     let (name, at) = ("data folder", shown(path).display().to_string());
-    if storage.kind == StorageKind::Memory {
-        report.add(GROUP, Check::warn(name, "storage.kind is memory: everything is gone at the end")
-            .fix("kind = \"pack\"   under [storage] of pacslab.toml"));
+    if storage.layout == StorageLayout::Memory {
+        report.add(GROUP, Check::warn(name, "storage.layout is memory: everything is gone at the end")
+            .fix("layout = \"pack\"   under [storage] of pacslab.toml"));
         return false;
     }
     if !path.exists() {
