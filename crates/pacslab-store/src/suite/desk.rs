@@ -19,13 +19,14 @@ pub fn desk(make: &dyn Fn() -> Arc<dyn Desk>) {
     entries_are_compared_and_set(&*make());
     what_is_done_together_is_done_or_not(&*make());
     changes_together_do_not_cross(&make());
+    super::papers::papers(make);
 }
 
-fn at(micros: i64) -> Moment {
+pub(super) fn at(micros: i64) -> Moment {
     Moment::new(micros, 3600)
 }
 
-fn order(accession: &str, date: &str) -> Order {
+pub(super) fn order(accession: &str, date: &str) -> Order {
     Order {
         accession: accession.to_owned(),
         placer: Identifier::new(format!("P{accession}"), "HIS"),

@@ -7,6 +7,8 @@ mod crash;
 mod desk;
 mod index;
 mod labels;
+mod log;
+mod papers;
 pub mod sim;
 
 pub use blobs::blobs;
@@ -14,6 +16,7 @@ pub use compact::{compaction, compaction_frees_room};
 pub use crash::{OpenOn, failing_sync, full_disk, power_failures};
 pub use desk::desk;
 pub use index::{held_attributes, index, instance};
+pub use log::log;
 
 /// A failure of a contract names the step that failed.
 trait Must<T> {
