@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
 use pacslab_model::{Clock, Emit, Event, Outcome, Query};
 use pacslab_store::{Blobs, Counts, Index, Row, Scope, StoreError, Stored};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::buffers::Buffers;
 use crate::change::{Change, Changed};
@@ -37,6 +37,7 @@ pub struct Archive {
     pub(crate) memory: Arc<Memory>,
     /// What is read for those who retrieve, in KiB.
     pub(crate) outgoing: Arc<Semaphore>,
+    whole: Arc<Semaphore>,
     /// What it is read into: for DICOM, and for HTTP, where many may be slow.
     pub(crate) large: Arc<Pool>,
     pub(crate) small: Arc<Pool>,
@@ -77,7 +78,18 @@ pub struct Object {
     pub file: Arc<[u8]>,
     /// Where the data set starts in them.
     pub start: usize,
+    /// Its part of what is in memory whole.
+    _room: Arc<OwnedSemaphorePermit>,
 }
+
+/// Room in memory, given back when it is dropped.
+#[derive(Debug)]
+#[allow(dead_code, reason = "it is held, not looked at")]
+pub struct Room(OwnedSemaphorePermit);
+
+/// What all objects together take that somebody needs whole: to be looked at, not to be sent, so
+/// that no slow receiver holds any of it. In KiB; a larger one waits until it is alone.
+const WHOLE: usize = 256 << 10;
 
 impl Object {
     /// The data set as it was stored.
@@ -123,6 +135,7 @@ impl Archive {
             buffers,
             memory: Arc::default(),
             outgoing: Arc::new(Semaphore::new(OUTGOING)),
+            whole: Arc::new(Semaphore::new(WHOLE)),
             large: Pool::new(BATCH),
             small: Pool::new(256 << 10),
             arrived,
@@ -200,18 +213,35 @@ impl Archive {
         self.blocking(move |archive| Ok(archive.index.instances(&scope)?)).await
     }
 
+    /// An object in memory as a whole; it has to be let go of before another is asked for.
+    ///
     /// # Errors
     /// The object is gone or damaged.
     pub async fn object(self: &Arc<Self>, stored: &Stored) -> Result<Object, ArchiveError> {
         let stored = stored.clone();
         let at = stored.location;
+        let room = (at.len >> 10).clamp(1, WHOLE as u64) as u32;
+        // nobody closes it
+        let room = self.whole.clone().acquire_many_owned(room).await;
+        let _room = Arc::new(room.map_err(|_| ArchiveError::Stopped)?);
         self.blocking(move |archive| {
             let bytes = archive.body(&stored)?;
             let (meta, start) =
                 file::read_meta(&bytes).map_err(|why| ArchiveError::Object { at, why })?;
-            Ok(Object { meta, file: bytes.into(), start })
+            Ok(Object { meta, file: bytes.into(), start, _room })
         })
         .await
+    }
+
+    /// A part of what all who are sent something take together, for an object that leaves changed:
+    /// there is no reading that in pieces. Waits until there is room.
+    ///
+    /// # Errors
+    /// The archive is shutting down.
+    pub async fn room(&self, bytes: u64) -> Result<Room, ArchiveError> {
+        let room = (bytes >> 10).clamp(1, OUTGOING as u64) as u32;
+        let room = self.outgoing.clone().acquire_many_owned(room).await;
+        room.map(Room).map_err(|_| ArchiveError::Stopped)
     }
 
     /// # Errors

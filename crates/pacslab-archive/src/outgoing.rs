@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::task::JoinHandle;
 
 use crate::archive::{Archive, ArchiveError, syntax_of};
+use crate::decoded::Decoded;
 use crate::pieces::{Body, Piece, Pieces};
 
 /// Instances for one receiver, in their order. While some are sent, the next are read.
@@ -195,7 +196,7 @@ fn objects(
         let transfer_syntax = fit(contexts, stored)?;
         let file = bytes.slice(range.map_err(|error| error.to_string())?);
         let data = data(stored, &transfer_syntax, file)?;
-        Ok(object(stored, transfer_syntax, Payload::Whole(data)))
+        Ok(object(stored, transfer_syntax, data))
     };
     batch.iter().zip(ranges).map(of).collect()
 }
@@ -212,7 +213,7 @@ fn large(
         drop(piece);
         let file = archive.body(stored).map_err(|error| error.to_string())?;
         let data = data(stored, &transfer_syntax, file.into())?;
-        return Ok(object(stored, transfer_syntax, Payload::Whole(data)));
+        return Ok(object(stored, transfer_syntax, data));
     }
     let mut reading = Reading::of(stored.location);
     let read = archive.read_next(stored, &mut reading, &mut piece.bytes);
@@ -225,16 +226,21 @@ fn large(
 }
 
 /// The data set of a file in the transfer syntax to send in.
-fn data(stored: &Stored, transfer_syntax: &Uid, file: Bytes) -> Result<Bytes, String> {
+fn data(stored: &Stored, transfer_syntax: &Uid, file: Bytes) -> Result<Payload, String> {
     let (_, start) = file::read_meta(&file).map_err(|error| error.to_string())?;
     let data = file.slice(start..);
     if *transfer_syntax == stored.transfer_syntax {
-        return Ok(data);
+        return Ok(data.into());
     }
     let (from, to) = (syntax_of(stored), TransferSyntax::from_uid(transfer_syntax.as_str()));
     let tree = parse(&data, &from).map_err(|error| error.to_string())?;
+    drop((data, file));
+    if Decoded::suits(&tree, &from, &to) {
+        let decoded = Decoded::new(tree, &from, &to).map_err(|error| error.to_string())?;
+        return Ok(Payload::Pieces(Box::new(decoded)));
+    }
     let tree = pacslab_codec::transcode(tree, &from, &to, LARGEST);
-    Ok(encode(&tree.map_err(|error| error.to_string())?, &to).into())
+    Ok(Payload::Whole(encode(&tree.map_err(|error| error.to_string())?, &to).into()))
 }
 
 fn object(stored: &Stored, transfer_syntax: Uid, data: Payload) -> Object {

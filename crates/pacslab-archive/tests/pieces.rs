@@ -9,27 +9,28 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use pacslab_archive::{Change, Delivered, Delivery, Scope};
+use pacslab_dicom::{Dataset, Element, FileMeta, TransferSyntax, Value, encode, parse};
 use pacslab_dimse::message::Request;
 use pacslab_dimse::service::store::{self, StoreBegin, StoreHandler, StoreSink};
 use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer, Remote, Requestor,
-    ServerConfig, StatusReply, negotiate, pdu, serve,
+    ServerConfig, StatusReply, Syntaxes, negotiate, pdu, serve,
 };
 use pacslab_model::event::Collect;
 use pacslab_model::time::FixedClock;
-use pacslab_model::{AeTitle, Moment};
+use pacslab_model::{AeTitle, Moment, Tag, Vr, tags, uids};
 use support::{Lab, object};
 use tokio::net::TcpListener;
 
 /// What came whole, by SOP instance.
 type Arrived = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
-#[derive(Default)]
-struct Destination(Arrived);
+/// Takes storage in what this offers.
+struct Destination(Arrived, Offer);
 
 impl Acceptor for Destination {
     fn decide(&self, request: &pdu::AssociateRq, _: SocketAddr) -> Decision {
-        Decision::Accept(negotiate(request, &|_| Some(Offer::STORAGE)))
+        Decision::Accept(negotiate(request, &|_| Some(self.1)))
     }
 }
 
@@ -71,9 +72,13 @@ impl StoreSink for Sink {
 
 /// Sends a study; gives what arrived, and what failed why.
 async fn deliver(lab: &Lab) -> (BTreeMap<String, Vec<u8>>, Vec<(String, String)>) {
+    deliver_in(lab, Offer::STORAGE).await
+}
+
+async fn deliver_in(lab: &Lab, offer: Offer) -> (BTreeMap<String, Vec<u8>>, Vec<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let destination = Arc::new(Destination::default());
+    let destination = Arc::new(Destination(Arrived::default(), offer));
     let clock = Arc::new(FixedClock(Moment::new(0, 0)));
     let config = ServerConfig::new(destination.clone(), Arc::new(Collect::default()), clock);
     tokio::spawn(serve(listener, config, destination.clone(), std::future::pending()));
@@ -153,6 +158,80 @@ async fn what_is_damaged_never_arrives_as_a_whole() {
         }
         assert!(seen < at.len, "{seen}");
     }
+}
+
+/// A multi-frame object in runs, each frame 1 MiB and a row, and odd at that.
+fn runs(number: u32, frames: usize) -> (FileMeta, Dataset) {
+    let (mut meta, bytes) = object("P1", "1.2", 1, number, 10);
+    let mut set = parse(&bytes, &meta.transfer_syntax).unwrap();
+    meta.transfer_syntax = TransferSyntax::from_uid("1.2.840.10008.1.2.5");
+    let (rows, columns) = (1025_usize, 1023_usize);
+    let frame = |value: usize| {
+        let mut frame = vec![0; 64];
+        (frame[0], frame[4]) = (1, 64);
+        let mut left = rows * columns;
+        while left > 0 {
+            let run = left.min(128);
+            let header = if run == 1 { 0 } else { (257 - run) as u8 };
+            frame.extend([header, value as u8]);
+            left -= run;
+        }
+        frame
+    };
+    let items = std::iter::once(Vec::new()).chain((0..frames).map(frame)).collect();
+    for (tag, value) in [
+        (tags::SAMPLES_PER_PIXEL, 1),
+        (tags::ROWS, rows as u16),
+        (tags::COLUMNS, columns as u16),
+        (tags::BITS_ALLOCATED, 8),
+        (tags::BITS_STORED, 8),
+        (tags::HIGH_BIT, 7),
+        (tags::PIXEL_REPRESENTATION, 0),
+    ] {
+        set.put_u16(tag, value);
+    }
+    set.put_str(tags::PHOTOMETRIC_INTERPRETATION, Vr::CS, "MONOCHROME2");
+    set.put_str(tags::NUMBER_OF_FRAMES, Vr::IS, frames.to_string());
+    set.put(Element { tag: tags::PIXEL_DATA, vr: Vr::OB, value: Value::Fragments(items) });
+    set.put_bytes(Tag::new(0xFFFC, 0xFFFC), Vr::OB, vec![0; 6]);
+    (meta, set)
+}
+
+/// Frame by frame it is the same bytes as decoded whole, and half of it is nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decoded_while_it_is_sent_is_the_same() {
+    const NATIVE: [(&[&str], TransferSyntax); 2] = [
+        (&[uids::EXPLICIT_VR_LE], TransferSyntax::ExplicitLe),
+        (&[uids::IMPLICIT_VR_LE], TransferSyntax::ImplicitLe),
+    ];
+    let lab = Lab::new();
+    let mut all = BTreeMap::new();
+    // small, odd in all, even in all
+    for (number, frames) in [(1, 3), (2, 13), (3, 20)] {
+        let (meta, set) = runs(number, frames);
+        lab.store(&(meta.clone(), encode(&set, &meta.transfer_syntax))).await;
+        all.insert(meta.sop_instance.to_string(), (meta, set));
+    }
+    for (accepted, syntax) in NATIVE {
+        let offer = Offer { syntaxes: Syntaxes::Preferred(accepted), ..Offer::STORAGE };
+        let (arrived, failed) = deliver_in(&lab, offer).await;
+        assert_eq!((failed, arrived.len()), (Vec::new(), 3));
+        for (uid, (meta, set)) in &all {
+            let plain = pacslab_codec::decompress(set, &meta.transfer_syntax, 1 << 30).unwrap();
+            assert!(arrived[uid] == encode(&plain, &syntax), "{uid} as {syntax:?}");
+        }
+    }
+    let (meta, mut set) = runs(4, 15);
+    let mut pixels = set.remove(tags::PIXEL_DATA).unwrap();
+    if let Value::Fragments(items) = &mut pixels.value {
+        items[13].truncate(1000);
+    }
+    set.put(pixels);
+    lab.store(&(meta.clone(), encode(&set, &meta.transfer_syntax))).await;
+    let offer = Offer { syntaxes: Syntaxes::Preferred(NATIVE[0].0), ..Offer::STORAGE };
+    let (arrived, failed) = deliver_in(&lab, offer).await;
+    assert_eq!((arrived.len(), failed.len()), (3, 1));
+    assert!(failed[0].0 == "1.2.1.4" && failed[0].1.contains("frame 13"), "{failed:?}");
 }
 
 /// Whoever compacts takes nothing away from whoever reads.

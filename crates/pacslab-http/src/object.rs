@@ -1,25 +1,125 @@
-//! One object out of the archive, and its picture.
+//! One object out of the archive, its file, and its picture.
 
 use std::sync::Arc;
 
-use axum::http::header;
+use axum::body::Body;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use pacslab_archive::Object;
+use bytes::Bytes;
+use pacslab_archive::{Decoded, Object, Pieces, Room};
 use pacslab_codec::Options;
 use pacslab_dicom::{Dataset, parse, parse_until};
 use pacslab_model::{Tag, Uid, tags};
-use pacslab_store::Scope;
+use pacslab_store::{Scope, Stored};
 
 use crate::door::Door;
 use crate::error::{Error, Result};
+use crate::stream::{Gone, Pipe, pipe};
 
 /// The stored instance within the scope. A scope names study and series as well where the
 /// address does, so that a wrong address finds nothing.
-pub(crate) async fn object(door: &Arc<Door>, scope: Scope) -> Result<Object> {
+pub(crate) async fn stored(door: &Arc<Door>, scope: Scope) -> Result<Stored> {
     let sop = scope.sop_instances.first().cloned().unwrap_or_default();
-    let stored =
-        door.archive.instances(scope).await?.into_iter().next().ok_or_else(|| missing(&sop))?;
-    Ok(door.archive.object(&stored).await?)
+    door.archive.instances(scope).await?.into_iter().next().ok_or_else(|| missing(&sop))
+}
+
+/// The stored instance within the scope, read.
+pub(crate) async fn object(door: &Arc<Door>, scope: Scope) -> Result<Object> {
+    Ok(door.archive.object(&stored(door, scope).await?).await?)
+}
+
+/// A file as it leaves: up to this size in memory, a longer one as it is read.
+const WHOLE: u64 = 1 << 20;
+
+/// The file of an instance as it is stored.
+pub(crate) enum File {
+    Whole(Bytes),
+    /// The first piece, and those that follow.
+    Long(Bytes, Rest),
+}
+
+/// What follows a first piece.
+pub(crate) enum Rest {
+    Pieces(Box<Pieces>),
+    /// In memory is what it is decoded from.
+    Decoded {
+        decoded: Box<Decoded>,
+        _room: Room,
+    },
+}
+
+impl Rest {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        Ok(match self {
+            Self::Pieces(pieces) => pieces.next().await?,
+            Self::Decoded { decoded, .. } => {
+                decoded.next().await.map_err(|error| Error::Unfit(error.to_string()))?
+            }
+        })
+    }
+}
+
+/// Bytes that take up room until they are sent.
+pub(crate) struct Held {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl File {
+    /// # Errors
+    /// It is gone, or damaged as far as is known yet.
+    pub(crate) async fn read(door: &Arc<Door>, stored: &Stored) -> Result<Self> {
+        if stored.location.len <= WHOLE {
+            let object = door.archive.object(stored).await?;
+            return Ok(Self::Whole(Bytes::from_owner(object.file)));
+        }
+        let mut pieces = door.archive.pieces(stored);
+        let first = pieces.next().await?.unwrap_or_default();
+        Ok(Self::Long(first, Rest::Pieces(Box::new(pieces))))
+    }
+
+    /// # Errors
+    /// The rest is gone or damaged: the body has to be cut short.
+    pub(crate) async fn send(self, pipe: &Pipe) -> Result<Result<(), Gone>> {
+        let (mut next, mut rest) = match self {
+            Self::Whole(bytes) => return Ok(pipe.send(bytes).await),
+            Self::Long(first, rest) => (Some(first), rest),
+        };
+        while let Some(bytes) = next {
+            if pipe.send(bytes).await.is_err() {
+                return Ok(Err(Gone));
+            }
+            next = rest.next().await?;
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// A file as an answer, with its length where it is known: who gets less knows that it is no whole.
+pub(crate) fn answer(
+    door: &Door,
+    stored: &Stored,
+    file: File,
+) -> (Option<[(HeaderName, String); 1]>, Body) {
+    let length = match &file {
+        // hyper says it
+        File::Whole(bytes) => return (None, bytes.clone().into()),
+        File::Long(_, rest) => matches!(rest, Rest::Pieces(_))
+            .then(|| [(header::CONTENT_LENGTH, stored.location.len.to_string())]),
+    };
+    let (pipe, body) = pipe(door.limits.pause);
+    tokio::spawn(async move {
+        if let Err(why) = file.send(&pipe).await {
+            pipe.fail(why).await;
+        }
+    });
+    (length, body)
 }
 
 pub(crate) fn missing(sop: &Uid) -> Error {

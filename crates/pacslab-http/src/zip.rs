@@ -34,9 +34,9 @@ impl Zip {
         Self { offset: 0, directory: Vec::new(), members: 0, stamp: date << 16 | time }
     }
 
-    /// What goes before the bytes of a member.
-    pub(crate) fn member(&mut self, name: &str, bytes: &[u8]) -> Bytes {
-        let (crc, size, offset) = (crc32fast::hash(bytes), bytes.len() as u64, self.offset);
+    /// What goes before the bytes of a member, of which CRC-32 and length are known.
+    pub(crate) fn member(&mut self, name: &str, crc: u32, size: u64) -> Bytes {
+        let offset = self.offset;
         let mut header = Vec::with_capacity(64 + name.len());
         header.extend(LOCAL.to_le_bytes());
         self.common(&mut header, crc, size);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn one_member_and_the_end() {
         let mut zip = Zip::new([2026, 1, 5, 8, 0, 0]);
-        let mut file = zip.member("a.txt", b"hello").to_vec();
+        let mut file = zip.member("a.txt", crc32fast::hash(b"hello"), 5).to_vec();
         file.extend(b"hello");
         let begin = file.len();
         file.extend(zip.end());

@@ -10,6 +10,7 @@ mod jpeg2000;
 mod jpeg_ls;
 mod rle;
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use fragments::frame_fragments;
@@ -23,9 +24,9 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct Decoder<'a> {
     description: Description,
-    syntax: &'a TransferSyntax,
+    syntax: TransferSyntax,
     kind: Kind,
-    fragments: &'a [Vec<u8>],
+    fragments: Cow<'a, [Vec<u8>]>,
     /// Where each frame's fragments are.
     ranges: Vec<std::ops::Range<usize>>,
 }
@@ -68,20 +69,45 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// The object has no compressed pixels, or they are of a kind that cannot be decoded here, or
     /// its fragments belong to no frames.
-    pub fn new(dataset: &'a Dataset, syntax: &'a TransferSyntax) -> Result<Self, Error> {
+    pub fn new(dataset: &'a Dataset, syntax: &TransferSyntax) -> Result<Self, Error> {
         let description = Description::of(dataset)?;
         let Some(Value::Fragments(items)) = dataset.get(tags::PIXEL_DATA).map(|e| &e.value) else {
             return Err(Error::NoPixels);
         };
         let kind =
             Kind::of(syntax.uid()).ok_or_else(|| Error::Unsupported(syntax_name(syntax.uid())))?;
-        let decoder = Self { description, syntax, kind, fragments: &[], ranges: Vec::new() };
+        let (syntax, fragments) = (syntax.clone(), Cow::Borrowed(&[][..]));
+        let decoder = Self { description, syntax, kind, fragments, ranges: Vec::new() };
         if decoder.frame_len() > LARGEST_FRAME {
             return Err(Error::Heavy { needed: decoder.frame_len(), limit: LARGEST_FRAME });
         }
         let ranges = frame_fragments(dataset, items, description.frames)?;
-        let fragments = items.get(1..).unwrap_or_default();
+        let fragments = Cow::Borrowed(items.get(1..).unwrap_or_default());
         Ok(Self { fragments, ranges, ..decoder })
+    }
+
+    /// Takes the pixels out of an object: what is left of it is as [`Self::head`] makes it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn take(
+        mut dataset: Dataset,
+        syntax: &TransferSyntax,
+    ) -> Result<(Dataset, Decoder<'static>), Error> {
+        let Decoder { description, syntax, kind, ranges, .. } = Decoder::new(&dataset, syntax)?;
+        let items = match dataset.remove(tags::PIXEL_DATA).map(|element| element.value) {
+            Some(Value::Fragments(items)) => items,
+            _ => return Err(Error::NoPixels),
+        };
+        // the basic offset table comes first
+        let fragments = Cow::Owned(items.into_iter().skip(1).collect());
+        let decoder = Decoder { description, syntax, kind, fragments, ranges };
+        Ok((decoder.head(&dataset), decoder))
+    }
+
+    /// The value representation of the decoded pixels.
+    pub fn vr(&self) -> Vr {
+        if self.description.allocated > 8 { Vr::OW } else { Vr::OB }
     }
 
     pub fn frames(&self) -> usize {
@@ -104,7 +130,7 @@ impl<'a> Decoder<'a> {
             frames: self.description.frames,
         })?;
         let joined;
-        let bytes = match &self.fragments[range] {
+        let bytes = match self.fragments.get(range).unwrap_or_default() {
             [one] => one.as_slice(),
             several => {
                 joined = several.concat();
@@ -208,8 +234,7 @@ pub fn decompress(
     if pixels.len() % 2 == 1 {
         pixels.push(0);
     }
-    let vr = if decoder.description.allocated > 8 { Vr::OW } else { Vr::OB };
-    let mut plain = decoder.head(dataset);
+    let (vr, mut plain) = (decoder.vr(), decoder.head(dataset));
     plain.put(Element { tag: tags::PIXEL_DATA, vr, value: Value::Bytes(pixels) });
     Ok(plain)
 }

@@ -132,6 +132,7 @@ async fn an_object_that_breaks_off_ends_the_association() {
     let getting = association.get(GET, &named("bxb"), &memory).await.unwrap();
     let error = within(getting.finish()).await.unwrap_err();
     assert!(matches!(error, Error::Aborted { .. }), "{error}");
+    drop(association);
     assert_eq!(memory.stored.lock().unwrap().len(), 1);
     let told = lab.event("dimse.aborted").await;
     assert!(told.message.contains("the checksum is wrong"), "{}", told.message);

@@ -25,8 +25,18 @@ impl Boundary {
     }
 
     pub(super) async fn part(&self, pipe: &Pipe, kind: &str, bytes: Bytes) -> Result<(), Gone> {
-        pipe.send(format!("--{}\r\nContent-Type: {kind}\r\n\r\n", self.0)).await?;
+        self.begin(pipe, kind).await?;
         pipe.send(bytes).await?;
+        self.close(pipe).await
+    }
+
+    /// What goes before a part.
+    pub(super) async fn begin(&self, pipe: &Pipe, kind: &str) -> Result<(), Gone> {
+        pipe.send(format!("--{}\r\nContent-Type: {kind}\r\n\r\n", self.0)).await
+    }
+
+    /// What goes behind a part.
+    pub(super) async fn close(&self, pipe: &Pipe) -> Result<(), Gone> {
         pipe.send(Bytes::from_static(b"\r\n")).await
     }
 

@@ -1,6 +1,7 @@
 //! Retrieve of studies, series and instances (WADO-RS). PS3.18 10.4.
 //!
-//! One object is in memory at a time, however many are sent.
+//! What is sent as it is stored leaves as it is read; of what is changed to another transfer syntax,
+//! one object is in memory at a time, however many are sent.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use axum::extract::{Path, Query as Params, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use pacslab_archive::{Object, syntax_of};
+use pacslab_archive::{Decoded, Object, Room, syntax_of};
 use pacslab_dicom::{FileMeta, TransferSyntax, file};
 use pacslab_store::Stored;
 
@@ -17,7 +18,7 @@ use super::accept::{AcceptParam, Media, accepted};
 use super::multipart::Boundary;
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
-use crate::object;
+use crate::object::{self, File, Held, Rest};
 use crate::stream::{Gone, Pipe, pipe};
 
 /// How the objects leave.
@@ -89,8 +90,12 @@ fn choose(media: &Media, instances: &[Stored]) -> Result<Encoding, String> {
 }
 
 async fn one(door: &Arc<Door>, stored: &Stored, encoding: &Encoding) -> Result {
-    let (syntax, bytes) = encoded(door, stored, encoding).await?;
-    Ok(([(header::CONTENT_TYPE, part_type(&syntax))], bytes).into_response())
+    let (syntax, file) = encoded(door, stored, encoding).await?;
+    let kind = [(header::CONTENT_TYPE, part_type(&syntax))];
+    Ok(match file {
+        File::Whole(bytes) => (kind, bytes).into_response(),
+        File::Long(..) => (kind, object::answer(door, stored, file)).into_response(),
+    })
 }
 
 fn all(door: &Arc<Door>, instances: Vec<Stored>, encoding: Encoding) -> Response {
@@ -115,8 +120,11 @@ async fn parts(
     encoding: &Encoding,
 ) -> Result<Result<(), Gone>> {
     for stored in instances {
-        let (syntax, bytes) = encoded(door, stored, encoding).await?;
-        if boundary.part(pipe, &part_type(&syntax), bytes).await.is_err() {
+        let (syntax, file) = encoded(door, stored, encoding).await?;
+        if boundary.begin(pipe, &part_type(&syntax)).await.is_err()
+            || file.send(pipe).await?.is_err()
+            || boundary.close(pipe).await.is_err()
+        {
             return Ok(Err(Gone));
         }
     }
@@ -131,36 +139,40 @@ async fn encoded(
     door: &Arc<Door>,
     stored: &Stored,
     encoding: &Encoding,
-) -> Result<(TransferSyntax, Bytes)> {
-    let object = door.archive.object(stored).await?;
-    let held = object.meta.transfer_syntax.clone();
+) -> Result<(TransferSyntax, File)> {
+    let held = syntax_of(stored);
     let wanted = match encoding {
         Encoding::AsStored => held.clone(),
         Encoding::In(wanted) => wanted.clone(),
         Encoding::Default => TransferSyntax::ExplicitLe,
     };
     if wanted == held {
-        return Ok((held, Bytes::from_owner(object.file)));
+        return Ok((held, File::read(door, stored).await?));
     }
-    let lenient = *encoding == Encoding::Default;
-    object::with(object, move |object| match rewritten(&object, &wanted) {
-        Ok(bytes) => Ok((wanted, bytes.into())),
+    let room = door.archive.room(stored.location.len).await?;
+    let object = door.archive.object(stored).await?;
+    let changed = object::with(object, move |object| changed(&object, &wanted, room)).await;
+    match changed {
         // nobody asked for this syntax by name: better as it is than not at all
-        Err(_) if lenient => Ok((held, Bytes::from_owner(object.file))),
-        Err(why) => Err(why),
-    })
-    .await
+        Err(_) if *encoding == Encoding::Default => Ok((held, File::read(door, stored).await?)),
+        other => other,
+    }
 }
 
-fn rewritten(object: &Object, syntax: &TransferSyntax) -> Result<Vec<u8>> {
+fn changed(object: &Object, syntax: &TransferSyntax, room: Room) -> Result<(TransferSyntax, File)> {
     let held = &object.meta.transfer_syntax;
     let meta = FileMeta { transfer_syntax: syntax.clone(), ..object.meta.clone() };
-    let set = object::dataset(object)?;
-    if held.is_encapsulated() {
-        let plain = pacslab_codec::decompress(&set, held, LARGEST)?;
-        return Ok(file::write(&meta, &plain));
+    let mut set = object::dataset(object)?;
+    if Decoded::suits(&set, held, syntax) {
+        let decoded = Box::new(Decoded::new(set, held, syntax)?);
+        let rest = Rest::Decoded { decoded, _room: room };
+        return Ok((syntax.clone(), File::Long(meta.encode().into(), rest)));
     }
-    Ok(file::write(&meta, &set))
+    if held.is_encapsulated() {
+        set = pacslab_codec::decompress(&set, held, LARGEST)?;
+    }
+    let bytes = Held { bytes: file::write(&meta, &set), _room: room };
+    Ok((syntax.clone(), File::Whole(Bytes::from_owner(bytes))))
 }
 
 /// Bytes of pixels that one object may have when it is decoded: it is in memory then.

@@ -1,5 +1,6 @@
 //! `/{level}/{id}/archive` and `/tools/create-archive`: a ZIP file of all objects, in folders named
-//! as Orthanc names them. One object is in memory at a time, however many there are.
+//! as Orthanc names them. Pieces of one object are in memory at a time, however many and large there are: the CRC-32 that
+//! stands before each is the one the packs keep.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use pacslab_model::{Key, Level, Query, Test, Vr, tags};
 use pacslab_store::{Row, Scope, Stored};
 use serde::Deserialize;
@@ -126,8 +126,9 @@ async fn write(
     let gone = |Gone| None;
     let mut zip = Zip::new(now(door));
     for (name, stored) in members {
-        let object = match door.archive.object(&stored).await {
-            Ok(object) => object,
+        let mut pieces = door.archive.pieces(&stored);
+        let mut next = match pieces.next().await {
+            Ok(first) => first,
             // deleted since
             Err(error)
                 if door.archive.instances(scope(&stored)).await.is_ok_and(|s| s.is_empty()) =>
@@ -137,8 +138,12 @@ async fn write(
             }
             Err(error) => return Err(Some(error.to_string())),
         };
-        pipe.send(zip.member(&name, &object.file)).await.map_err(gone)?;
-        pipe.send(Bytes::from_owner(object.file)).await.map_err(gone)?;
+        let at = stored.location;
+        pipe.send(zip.member(&name, at.crc, at.len)).await.map_err(gone)?;
+        while let Some(bytes) = next {
+            pipe.send(bytes).await.map_err(gone)?;
+            next = pieces.next().await.map_err(|error| Some(error.to_string()))?;
+        }
     }
     pipe.send(zip.end()).await.map_err(gone)
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use bytes::Bytes;
 use pacslab_archive::Object;
 use pacslab_codec::Options;
 use pacslab_model::{Level, Uid};
-use pacslab_store::Scope;
+use pacslab_store::{Scope, Stored};
 
 use super::styled;
 use crate::door::{At, Door};
@@ -18,22 +17,27 @@ use crate::object::{self, Format};
 
 /// The object with Orthanc's identifier.
 pub(crate) async fn object(door: &Arc<Door>, id: &str) -> Result<Object> {
+    Ok(door.archive.object(&stored(door, id).await?).await?)
+}
+
+async fn stored(door: &Arc<Door>, id: &str) -> Result<Stored> {
     let uid = door.ids.resolve(Level::Instance, id).await?.ok_or(Error::Unknown)?;
     let scope = Scope { sop_instances: vec![Uid::new(&*uid)], ..Scope::default() };
-    match object::object(door, scope).await {
+    match object::stored(door, scope).await {
         Err(Error::NotFound(_)) => Err(Error::Unknown),
         other => other,
     }
 }
 
 pub(crate) async fn file(State(door): At, Path(id): Path<String>) -> Result {
-    let object = object(&door, &id).await?;
+    let stored = stored(&door, &id).await?;
     let name = format!("attachment; filename=\"{id}.dcm\"");
     let headers = [
         (header::CONTENT_TYPE, "application/dicom".to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
-    Ok((headers, Bytes::from_owner(object.file)).into_response())
+    let file = object::File::read(&door, &stored).await?;
+    Ok((headers, object::answer(&door, &stored, file)).into_response())
 }
 
 /// The numbers of the frames, from 0.

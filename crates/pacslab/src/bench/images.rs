@@ -295,7 +295,8 @@ mod tests {
     #[test]
     fn a_part_of_a_post_is_a_file() {
         let naming = naming();
-        let mut object = Kinds::of(Size::Bytes(8 << 10), &naming, Form::Multipart).objects().remove(0);
+        let mut object =
+            Kinds::of(Size::Bytes(8 << 10), &naming, Form::Multipart).objects().remove(0);
         object.become_image(&naming, 5, 1);
         let start = places(&object.bytes, b"\r\n\r\n").next().unwrap() + 4;
         let end = places(&object.bytes, b"\r\n--pacslab").last().unwrap();
@@ -308,7 +309,8 @@ mod tests {
     fn one_seed_makes_one_set_of_data_and_others_other_ones() {
         let bytes = |seed| {
             let naming = Naming::new(Seed(seed));
-            let mut object = Kinds::of(Size::Bytes(8 << 10), &naming, Form::Bare).objects().remove(0);
+            let mut object =
+                Kinds::of(Size::Bytes(8 << 10), &naming, Form::Bare).objects().remove(0);
             object.become_image(&naming, 1, 1);
             object.bytes
         };

@@ -32,6 +32,7 @@ mod layouts;
 mod mllp;
 mod modality;
 mod move_;
+mod outgoing;
 mod peers_alone;
 mod pressure;
 mod remake;

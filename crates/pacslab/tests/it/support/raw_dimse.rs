@@ -144,12 +144,18 @@ pub(crate) fn associate_rq(version: u16, contexts: &[(u8, &str, &str)]) -> Vec<u
 /// Takes an association whose first context is accepted, in implicit VR.
 #[track_caller]
 pub(crate) fn accept(listener: &std::net::TcpListener) -> TcpStream {
+    accept_context(listener, 1)
+}
+
+/// The same with another context.
+#[track_caller]
+pub(crate) fn accept_context(listener: &std::net::TcpListener, id: u8) -> TcpStream {
     let (mut stream, _) = listener.accept().expect("somebody calls");
     stream.set_read_timeout(Some(wait::PATIENCE)).expect("a timeout can be set");
     let (_, request) = read_pdu(&mut stream).expect("an A-ASSOCIATE-RQ");
     let mut body = request[..68].to_vec();
     body.extend(item(0x10, b"1.2.840.10008.3.1.1.1"));
-    let mut context = vec![1, 0, 0, 0];
+    let mut context = vec![id, 0, 0, 0];
     context.extend(item(0x40, IMPLICIT_LE.as_bytes()));
     body.extend(item(0x21, &context));
     let mut user = item(0x51, &16_384_u32.to_be_bytes());
