@@ -10,6 +10,8 @@ pub const WORKLIST_WRITTEN: &str = "worklist.written";
 pub const WORKLIST_REMOVED: &str = "worklist.removed";
 /// An order was created, changed, ended or refused.
 pub const ORDER: &str = "ris.order";
+/// A patient was registered, changed, merged, came or left.
+pub const PATIENT: &str = "ris.patient";
 /// The first images of an order came.
 pub const IMAGES: &str = "ris.images";
 /// Images came that fit no order, or the order of another patient.

@@ -1,18 +1,19 @@
 //! What is done with one HL7 message: read, applied, answered. HL7 v2.5.1 2.9 (acknowledgement).
 
+mod orders;
+mod patients;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use pacslab_hl7::order::{Options, OrderRequest};
-use pacslab_hl7::{Code, Finding, Message, Severity, What, ack};
-use pacslab_model::order::OrderChange;
+use pacslab_hl7::{Code, Finding, Message, Options, What, ack};
 use pacslab_model::{Direction, Event, Identifiers, METRICS, Outcome};
 use pacslab_store::StoreError;
 use sha2::{Digest, Sha256};
 
 use crate::events;
-use crate::orders::{Done, RefusedOrder, Ris, Work};
+use crate::orders::{RefusedOrder, Ris, Work};
 
 /// Answers HL7 messages for an RIS. Holds no connection.
 pub struct Hl7Inbox {
@@ -172,12 +173,14 @@ impl Hl7Inbox {
         match incoming.what {
             What::Orders(requests) => {
                 let imaging = message.segment("IPC").is_some();
-                told.extend(apply_orders(work, requests, imaging, story)?);
+                told.extend(orders::apply(work, requests, imaging, story)?);
             }
-            What::Patients(_) | What::Reports(_) | What::Appointment(_) => {
+            What::Patients(changes) => {
+                told.extend(patients::apply(work, &changes, self.options.strict, story)?);
+            }
+            What::Reports(_) | What::Appointment(_) => {
                 let (kind, event) = message.kind();
-                let text =
-                    format!("{kind}^{event} is not an order, and nothing is done with it yet");
+                let text = format!("nothing is done with {kind}^{event} yet");
                 story.said.push(text.clone());
                 let finding = Finding::error("MSH", 1, Code::UnsupportedMessageType, text);
                 return Err(Refused::Sender(vec![finding.at(9, 1)]));
@@ -214,46 +217,6 @@ impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         Self::Lab(error.into())
     }
-}
-
-/// Every order of the message, or none.
-fn apply_orders(
-    work: &Work<'_>,
-    requests: Vec<OrderRequest>,
-    imaging: bool,
-    story: &mut Story,
-) -> Result<Vec<Finding>, Refused> {
-    let mut told = Vec::new();
-    for request in requests {
-        let change = OrderChange::from(request);
-        if story.ids.is_empty() {
-            story.ids = crate::orders::identifiers(&change.order);
-        }
-        let number = change.order.accession.clone();
-        let read = change.remarks.clone();
-        match work.apply(change) {
-            Ok(applied) => {
-                story.ids = crate::orders::identifiers(&applied.order);
-                let what = match applied.done {
-                    Done::Created => "created",
-                    Done::Changed => "changed",
-                    Done::Repeated => "was so already",
-                };
-                story.said.push(format!("order {} {what}", applied.order.accession));
-                let filled = applied.remarks.iter().filter(|remark| !read.contains(remark));
-                told.extend(filled.map(|remark| Finding {
-                    severity: Severity::Warning,
-                    ..Finding::error("ORC", 1, Code::Accepted, remark)
-                }));
-                story.said.extend(applied.remarks);
-            }
-            Err(refused) => {
-                story.said.push(format!("order {number}: {refused}"));
-                return Err(Refused::Sender(vec![of_the_header(refused.finding(imaging))]));
-            }
-        }
-    }
-    Ok(told)
 }
 
 /// What the lab could not do is no fault of a field.

@@ -4,14 +4,19 @@
 //! steps through the table of [`machine`] and writes their `.wl` files, and only then answers.
 
 mod arrivals;
+mod drawer;
 pub mod events;
 pub mod hl7;
 pub mod machine;
 pub mod mllp;
 mod orders;
+pub mod patients;
+mod refile;
 pub mod worklist;
 
 pub use arrivals::Images;
 pub use hl7::{Heard, Hl7Inbox};
 pub use orders::{Applied, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings, Shown, Work};
+pub use patients::{PatientApplied, PatientRecord, Presence, RefusedPatient};
+pub use refile::Refile;
 pub use worklist::{Item, Worklist, WorklistEntry, WorklistError, WorklistSettings};

@@ -14,6 +14,8 @@ pub enum StepEvent {
     /// The order is changed (XO): when, where or what.
     Revise,
     Arrive,
+    /// The patient is not here after all.
+    Unarrive,
     MakeReady,
     Start,
     /// Images of its study came.
@@ -40,6 +42,7 @@ pub const fn step(state: StepStatus, event: StepEvent) -> Result<StepStatus, Une
         (S::Scheduled | S::Arrived | S::Ready, E::Revise) => state,
 
         (S::Scheduled | S::Arrived, E::Arrive) => S::Arrived,
+        (S::Scheduled | S::Arrived | S::Ready, E::Unarrive) => S::Scheduled,
         (S::Scheduled | S::Arrived | S::Ready, E::MakeReady) => S::Ready,
         (S::Scheduled | S::Arrived | S::Ready | S::Started, E::Start) => S::Started,
 
@@ -86,9 +89,10 @@ pub const fn is_final(state: StepStatus) -> bool {
 }
 
 impl StepEvent {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Revise,
         Self::Arrive,
+        Self::Unarrive,
         Self::MakeReady,
         Self::Start,
         Self::Images,
@@ -102,6 +106,7 @@ impl StepEvent {
         match self {
             Self::Revise => "be changed",
             Self::Arrive => "arrive",
+            Self::Unarrive => "go back to waiting",
             Self::MakeReady => "become ready",
             Self::Start => "start",
             Self::Images => "take images",
@@ -129,14 +134,14 @@ mod tests {
 
     /// One row a state, one column an event, in the order of `StepEvent::ALL`; `-`: unexpected.
     const TABLE: &str = "
-        SCHEDULED     SCHEDULED ARRIVED READY STARTED STARTED      -        COMPLETED DISCONTINUED CANCELLED
-        ARRIVED       ARRIVED   ARRIVED READY STARTED STARTED      -        COMPLETED DISCONTINUED CANCELLED
-        READY         READY     -       READY STARTED STARTED      -        COMPLETED DISCONTINUED CANCELLED
-        STARTED       -         -       -     STARTED STARTED      DEPARTED COMPLETED DISCONTINUED -
-        DEPARTED      -         -       -     -       DEPARTED     DEPARTED COMPLETED DISCONTINUED -
-        COMPLETED     -         -       -     -       COMPLETED    -        COMPLETED -            -
-        DISCONTINUED  -         -       -     -       DISCONTINUED -        -         DISCONTINUED -
-        CANCELLED     -         -       -     -       CANCELLED    -        -         -            CANCELLED
+        SCHEDULED     SCHEDULED ARRIVED   SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED
+        ARRIVED       ARRIVED   ARRIVED   SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED
+        READY         READY     -         SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED
+        STARTED       -         -         -         - STARTED STARTED DEPARTED COMPLETED DISCONTINUED -
+        DEPARTED      -         -         -         - - DEPARTED DEPARTED COMPLETED DISCONTINUED -
+        COMPLETED     -         -         -         - - COMPLETED - COMPLETED - -
+        DISCONTINUED  -         -         -         - - DISCONTINUED - - DISCONTINUED -
+        CANCELLED     -         -         -         - - CANCELLED - - - CANCELLED
     ";
 
     #[test]

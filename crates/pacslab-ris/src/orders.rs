@@ -30,6 +30,8 @@ pub struct Ris {
     pub(crate) settings: RisSettings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) emit: Arc<dyn Emit>,
+    /// Wakes whoever does what follows for the archive.
+    pub(crate) refiling: tokio::sync::Notify,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -93,7 +95,9 @@ impl Ris {
         clock: Arc<dyn Clock>,
         emit: Arc<dyn Emit>,
     ) -> Result<Self, RefusedOrder> {
-        let ris = Self { desk, worklist, settings, clock, emit };
+        let refiling = tokio::sync::Notify::new();
+        refiling.notify_one();
+        let ris = Self { desk, worklist, settings, clock, emit, refiling };
         ris.reconcile()?;
         Ok(ris)
     }

@@ -192,8 +192,10 @@ impl Department {
             });
         }
         let closed_arrivals = until_closed();
+        let refiling = crate::refile::follow(archive.clone(), ris.clone());
         doors.spawn(async move {
             tokio::select! {
+                () = refiling => {}
                 () = follow_arrivals(archive, ris) => {}
                 () = closed_arrivals => {}
             }

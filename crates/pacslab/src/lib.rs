@@ -30,6 +30,7 @@ mod outbox;
 mod output;
 mod random;
 mod reception;
+mod refile;
 mod rest;
 mod retrieve;
 mod text_file;

@@ -19,9 +19,17 @@ use crate::machine::{self, StepEvent};
 pub struct Work<'a> {
     ris: &'a Ris,
     papers: &'a dyn Papers,
+    after: RefCell<Afterwards>,
+}
+
+/// What is left to do when it is durable.
+#[derive(Default, Debug)]
+pub(crate) struct Afterwards {
     /// Orders whose files have to follow, as they are at the end.
-    changed: RefCell<Vec<Order>>,
-    told: RefCell<Vec<Event>>,
+    changed: Vec<Order>,
+    told: Vec<Event>,
+    /// The archive has something to do.
+    refiles: bool,
 }
 
 /// An order that was changed, and the files of the worklist folder that show it.
@@ -44,12 +52,15 @@ impl Ris {
     where
         E: From<StoreError> + From<RefusedOrder>,
     {
-        let (answer, changed, told) = pacslab_store::together(&*self.desk, |papers| {
-            let (changed, told) = (RefCell::default(), RefCell::default());
-            let unit = Work { ris: self, papers, changed, told };
-            let answer = work(&unit)?;
-            Ok::<_, E>((answer, unit.changed.into_inner(), unit.told.into_inner()))
-        })?;
+        let (answer, Afterwards { changed, told, refiles }) =
+            pacslab_store::together(&*self.desk, |papers| {
+                let unit = Work { ris: self, papers, after: RefCell::default() };
+                let answer = work(&unit)?;
+                Ok::<_, E>((answer, unit.after.into_inner()))
+            })?;
+        if refiles {
+            self.refiling.notify_one();
+        }
         let mut shown = Vec::with_capacity(changed.len());
         for order in changed {
             let (order, files) = self.publish(order)?;
@@ -78,7 +89,12 @@ impl<'a> Work<'a> {
 
     /// To be told once it has happened.
     pub fn tell(&self, event: Event) {
-        self.told.borrow_mut().push(event);
+        self.after.borrow_mut().told.push(event);
+    }
+
+    /// Wakes whoever does what follows for the archive.
+    pub(crate) fn wake_refiling(&self) {
+        self.after.borrow_mut().refiles = true;
     }
 
     /// Does what a change of an order asks for; [`Applied::files`] are those of [`Shown`].
@@ -122,7 +138,7 @@ impl<'a> Work<'a> {
                 return Err(StoreError::Other(text));
             }
         };
-        let mut changed = self.changed.borrow_mut();
+        let changed = &mut self.after.borrow_mut().changed;
         let same = |held: &&mut Order| {
             held.accession == order.accession && held.filler.issuer == order.filler.issuer
         };
@@ -167,6 +183,6 @@ impl<'a> Work<'a> {
 
 impl std::fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("changed", &self.changed).finish_non_exhaustive()
+        f.debug_struct("Work").field("after", &self.after).finish_non_exhaustive()
     }
 }

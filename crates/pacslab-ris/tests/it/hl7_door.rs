@@ -131,12 +131,12 @@ async fn what_is_wrong_is_named_by_field() {
         let kept: Vec<&str> = good.split('\r').filter(|line| !line.starts_with(segment)).collect();
         kept.join("\r")
     };
-    let adt = good.replace("ORM^O01^ORM_O01", "ADT^A01^ADT_A01");
+    let charge = good.replace("ORM^O01^ORM_O01", "DFT^P03^DFT_P03");
     let unknown = good.replace("ORC|NW", "ORC|ZZ");
     let change = message("NOBODY", OrderControl::Change, "X1");
     let cases = [
         (without("PID"), "AE", "PID-3"),
-        (adt, "AR", "MSH-9"),
+        (charge, "AR", "MSH-9"),
         (unknown, "AE", "ORC-1"),
         (change, "AE", "OBR-18"),
         ("MSH|^~\\&|A".to_owned(), "AE", "MSH-9"),

@@ -12,6 +12,7 @@
 
 mod support;
 
+mod adt;
 mod bad_input;
 mod bad_text;
 mod bench;

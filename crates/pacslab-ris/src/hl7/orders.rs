@@ -1,0 +1,50 @@
+//! ORM, OMG and OMI: orders. HL7 v2.5.1 chapter 4; IHE RAD TF-2 4.2 to 4.4 and 4.13.
+
+use pacslab_hl7::order::OrderRequest;
+use pacslab_hl7::{Code, Finding, Severity};
+use pacslab_model::order::OrderChange;
+
+use super::{Refused, Story, of_the_header, patients};
+use crate::orders::{Done, Work};
+
+/// Every order of the message, or none.
+pub(super) fn apply(
+    work: &Work<'_>,
+    requests: Vec<OrderRequest>,
+    imaging: bool,
+    story: &mut Story,
+) -> Result<Vec<Finding>, Refused> {
+    let mut told = Vec::new();
+    for request in requests {
+        let change = OrderChange::from(request);
+        if story.ids.is_empty() {
+            story.ids = crate::orders::identifiers(&change.order);
+        }
+        let number = change.order.accession.clone();
+        let read = change.remarks.clone();
+        match work.apply(change) {
+            Ok(applied) => {
+                story.ids = crate::orders::identifiers(&applied.order);
+                work.patient_of(&applied.order)
+                    .map_err(|refused| patients::told(refused, story))?;
+                let what = match applied.done {
+                    Done::Created => "created",
+                    Done::Changed => "changed",
+                    Done::Repeated => "was so already",
+                };
+                story.said.push(format!("order {} {what}", applied.order.accession));
+                let filled = applied.remarks.iter().filter(|remark| !read.contains(remark));
+                told.extend(filled.map(|remark| Finding {
+                    severity: Severity::Warning,
+                    ..Finding::error("ORC", 1, Code::Accepted, remark)
+                }));
+                story.said.extend(applied.remarks);
+            }
+            Err(refused) => {
+                story.said.push(format!("order {number}: {refused}"));
+                return Err(Refused::Sender(vec![of_the_header(refused.finding(imaging))]));
+            }
+        }
+    }
+    Ok(told)
+}
