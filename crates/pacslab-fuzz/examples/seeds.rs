@@ -242,7 +242,7 @@ impl Seeds {
             let name = entry.file_name().to_string_lossy().replace(".hl7", "");
             let bytes = fs::read(entry.path()).expect("a fixture");
             self.put("hl7_message", &name, &bytes);
-            if name.starts_with('o') && !name.starts_with("oru") {
+            if !name.starts_with("ack") {
                 self.put("hl7_order", &name, &bytes);
             }
             if name.ends_with("nw_25") || name.ends_with("aa_251") {

@@ -2,8 +2,9 @@
 
 use pacslab_hl7::ack::{self, Reply};
 use pacslab_hl7::mllp::{self, Decoder, Frame, MllpError};
-use pacslab_hl7::order::{self, Options, Sending};
-use pacslab_hl7::{Charset, Finding, Message, message};
+use pacslab_hl7::order::Options;
+use pacslab_hl7::write::{self, OrderForm, Sending};
+use pacslab_hl7::{Charset, Finding, Message, What, message};
 use pacslab_model::Moment;
 use pacslab_model::order::{Order, StepStatus};
 use pacslab_ris::worklist;
@@ -52,7 +53,8 @@ pub(crate) fn message(data: &[u8]) {
         }
     }
     answered(&ack::accept(&read, &reply()), data.len());
-    let findings = order::orders(&read, &Options::default()).err().unwrap_or_default();
+    let refused = pacslab_hl7::read(&read, &Options::default()).err();
+    let findings = refused.map(|refusal| refusal.findings).unwrap_or_default();
     answered(&ack::refuse(&read, &findings, &reply()), data.len());
     if let Some(answer) = ack::application(&read, ack::AckCode::Error, &findings, &reply()) {
         answered(&answer, data.len());
@@ -69,27 +71,51 @@ fn answered(answer: &Message, asked: usize) {
     }
 }
 
-/// An order message, leniently and strictly read.
+/// A message, leniently and strictly read, and what it says written again.
 pub(crate) fn order(data: &[u8]) {
     let Ok(read) = Message::parse(data) else { return };
     let strict = Options { strict: true, ..Options::default() };
     for options in [Options::default(), strict] {
-        match order::orders(&read, &options) {
-            Err(findings) => {
-                assert!(!findings.is_empty());
-                findings.iter().for_each(|finding: &Finding| drop(finding.to_string()));
+        let incoming = match pacslab_hl7::read(&read, &options) {
+            Err(refusal) => {
+                assert!(!refusal.findings.is_empty());
+                refusal.findings.iter().for_each(|finding: &Finding| drop(finding.to_string()));
+                continue;
             }
-            Ok(changes) => {
-                for change in &changes {
-                    ordered(&change.order, data.len());
+            Ok(incoming) => incoming,
+        };
+        answered(&ack::accept_with(&read, &incoming.warnings, &reply()), data.len());
+        match incoming.what {
+            What::Orders(requests) => {
+                for request in requests {
+                    let mut order = request.order;
+                    ordered(&order, data.len());
+                    request.cleared.iter().for_each(|attribute| attribute.clear(&mut order));
                 }
+            }
+            What::Patients(changes) => {
+                assert!(!changes.is_empty());
+                for change in changes {
+                    assert!(!change.patient.id.id.is_empty(), "a patient that is nobody");
+                    let (known, visit) = change.onto(&change.patient, &change.visit);
+                    assert_eq!(known.id, change.patient.id);
+                    assert_eq!(change.onto(&known, &visit), (known, visit), "told twice");
+                }
+            }
+            What::Reports(reports) => {
+                for report in reports {
+                    legible(&write::build_oru(&report, &sending()), data.len());
+                }
+            }
+            What::Appointment(appointment) => {
+                legible(&write::build_siu(&appointment, &sending()), data.len());
             }
         }
     }
 }
 
-fn ordered(order: &Order, asked: usize) {
-    let sending = Sending {
+fn sending() -> Sending {
+    Sending {
         app: "FUZZ".into(),
         facility: String::new(),
         receiving_app: "LAB".into(),
@@ -98,13 +124,23 @@ fn ordered(order: &Order, asked: usize) {
         control_id: "1".into(),
         at: at(),
         charset: Charset::UTF_8,
-    };
-    let built = order::build_orm(order, pacslab_model::order::OrderControl::New, &sending);
+    }
+}
+
+/// What we write can be read, and is no flood.
+fn legible(built: &Message, most: usize) {
     let bytes = built.to_bytes();
-    assert!(bytes.len() <= 64 * (asked + 64) * order.steps.len().max(1));
+    assert!(bytes.len() <= 64 * (most + 64), "{} bytes of {most}", bytes.len());
     match Message::parse(&bytes) {
         Ok(again) => assert_eq!(again.to_bytes(), bytes),
-        Err(error) => panic!("an order that nobody can read: {error}"),
+        Err(error) => panic!("a message that nobody can read: {error}"),
+    }
+}
+
+fn ordered(order: &Order, asked: usize) {
+    for form in OrderForm::ALL {
+        let built = write::build_order(form, order, "NW", &sending());
+        legible(&built, (asked + 64) * order.steps.len().max(1));
     }
     // each step becomes a file: in the folder, readable, and its own
     for step in order.steps.iter().take(8) {

@@ -132,6 +132,36 @@ mod tests {
     use super::*;
     use crate::path::Path;
 
+    /// The table of `docs/hl7.md` is this one.
+    #[test]
+    fn the_documentation_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hl7.md");
+        let page = std::fs::read_to_string(path).unwrap().replace('\r', "");
+        let (begin, end) = ("pacslab-hl7 current -->\n\n", "<!-- end of the table -->");
+        let (head, rest) = page.split_once(begin).unwrap();
+        let (_, tail) = rest.split_once(end).unwrap();
+        let mut table = "| attribute | | fields |\n|---|---|---|\n".to_owned();
+        for row in TABLE {
+            let practice = match row.practice {
+                [] => String::new(),
+                paths => format!(" ({})", paths.join(", ")),
+            };
+            let standard = row.standard.join(", ");
+            table +=
+                &format!("| {} {} | {} | {standard}{practice} |\n", row.keyword, row.tag, row.what);
+        }
+        let wanted = format!("{head}{begin}{table}\n{end}{tail}");
+        #[allow(clippy::disallowed_methods, reason = "asked for by a person")]
+        if std::env::var_os("PACSLAB_REFRESH").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap().replace('\r', "");
+        assert!(
+            found == wanted,
+            "docs/hl7.md is not current; refresh it with PACSLAB_REFRESH=1 cargo test -p pacslab-hl7 current"
+        );
+    }
+
     #[test]
     fn every_row_stands_where_its_attribute_points_and_its_paths_can_be_read() {
         for (at, row) in TABLE.iter().enumerate() {

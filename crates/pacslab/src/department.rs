@@ -456,7 +456,14 @@ fn policy(config: &Config) -> Policy {
 
 /// Orders that name no station go to the scanner of the lab.
 pub(crate) fn hl7_options(config: &Config) -> Options {
-    Options { default_station: Some(config.modality.aet.clone()), ..Options::default() }
+    let authority = Some(config.hl7.patient_authority.clone());
+    Options {
+        strict: config.hl7.strict,
+        sources: config.hl7.sources.0.clone(),
+        patient_authority: authority.filter(|name| !name.is_empty()),
+        default_station: Some(config.modality.aet.clone()),
+        ..Options::default()
+    }
 }
 
 /// More is deleted when something is: once for all of it.

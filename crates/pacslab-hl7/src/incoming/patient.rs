@@ -83,17 +83,10 @@ fn take<T: Default + PartialEq + Clone>(to: &mut T, from: &T) {
 fn merged(known: &Patient, told: &Patient) -> Patient {
     let mut next = known.clone();
     take(&mut next.id, &told.id);
+    // an identifier goes by A40 or A47, not by being left out
     for id in &told.other_ids {
-        let same = |there: &&mut Identifier| {
-            there.issuer == id.issuer && there.universal_id == id.universal_id
-        };
-        match next.other_ids.iter_mut().find(same) {
-            // an authority gives one identifier; one without authority is what it says
-            Some(there) if !id.issuer.is_empty() || !id.universal_id.is_empty() => {
-                there.clone_from(id);
-            }
-            Some(there) if *there == *id => {}
-            _ => next.other_ids.push(id.clone()),
+        if !next.other_ids.contains(id) {
+            next.other_ids.push(id.clone());
         }
     }
     take(&mut next.name, &told.name);

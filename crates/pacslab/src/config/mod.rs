@@ -27,8 +27,8 @@ use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
 pub(crate) use value::{
-    Attributes, Bytes, ClientCertificates, LogLevel, Names, Password, Peer, Secret, StorageLayout,
-    WhenFull, read_address, read_duration, without_tls,
+    Attributes, Bytes, ClientCertificates, Hl7Sources, LogLevel, Names, Password, Peer, Secret,
+    StorageLayout, WhenFull, read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
 
@@ -112,6 +112,15 @@ declare::config! {
         bind: IpAddr = "127.0.0.1",
         /// TCP port; 0 takes a free one.
         port: u16 = "2575",
+    }
+    /// How HL7 messages are read; docs/hl7.md has the table of fields.
+    hl7: Hl7 {
+        /// Refuse what lacks a field that IHE requires (AE, with its place), instead of filling it and saying so in the acknowledgement.
+        strict: bool = "false",
+        /// Whose identifier is the patient ID where PID-3 has several: namespace or UID of the assigning authority. Empty, or not among them: the first.
+        patient_authority: String = "",
+        /// Fields in place of those of the table, tried in this order, as `AccessionNumber=OBR-3.1,ORC-3.1; Modality=OBR-21.1`.
+        sources: Hl7Sources = "",
     }
     /// Where the embedded PACS keeps things.
     storage: Storage {

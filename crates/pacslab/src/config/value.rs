@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use pacslab_dicom::dict;
+use pacslab_hl7::map::Sources;
 use pacslab_model::{AeTitle, Level, Tag, Vr};
 use pacslab_ris::worklist::Poll;
 use pacslab_scp::policy::Mode;
@@ -108,6 +109,21 @@ impl Setting for Names {
     fn read(text: &str) -> Result<Self, String> {
         let names = text.split([',', ' ']).filter(|name| !name.is_empty());
         Ok(Self(names.map(str::to_owned).collect()))
+    }
+}
+
+/// Where the HL7 door looks for attributes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Hl7Sources(pub(crate) Sources);
+
+impl Setting for Hl7Sources {
+    const KIND: &'static str = "attributes with their fields, separated by semicolons";
+    fn read(text: &str) -> Result<Self, String> {
+        let mut sources = Sources::default();
+        for line in text.split(';').map(str::trim).filter(|line| !line.is_empty()) {
+            sources.set_line(line).map_err(|error| error.to_string())?;
+        }
+        Ok(Self(sources))
     }
 }
 

@@ -27,6 +27,7 @@ mod fhir;
 mod find;
 mod get;
 mod hl7;
+mod hl7_in;
 mod http;
 mod import;
 mod layouts;
