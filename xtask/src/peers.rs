@@ -77,7 +77,7 @@ pub(crate) fn missing(root: &Path) -> Vec<Missing> {
     }
     if !venv_is_current(root) {
         missing.push(Missing {
-            what: "Python clients (pydicom, pynetdicom, hl7apy, hl7, fhir.resources, requests)"
+            what: "Python clients (pydicom, pynetdicom, hl7apy, hl7, fhir.resources, requests, prometheus_client)"
                 .into(),
             how: format!(
                 "`cargo xtask install`, or: python3 -m venv {VENV} && \

@@ -175,6 +175,33 @@ fn metrics_are_read_by_prometheus_and_count_what_happened() {
     assert!(value("pacslab_disk_free_bytes") > 0.0, "{text}");
 }
 
+/// Prometheus' own client reads all of it, before anything has happened and after.
+#[test]
+fn metrics_are_what_prometheus_expects() {
+    needs!("python");
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    for busy in [false, true] {
+        if busy {
+            lab.place("ACC-M", "P-M", "PYMOD1");
+            lab.store_fixtures();
+            assert_eq!(lab.get("/no/such/route").status, 404);
+        }
+        for route in ["/metrics", "/tools/metrics-prometheus"] {
+            let file = folder.path().join("metrics.txt");
+            std::fs::write(&file, lab.get(route).ok().text()).unwrap();
+            let read = peers::python_script("metrics.py", &[file.to_str().unwrap()]).success();
+            let read = read.json();
+            let faults = read["faults"].as_array().unwrap().iter().filter_map(|f| f.as_str());
+            // Orthanc's text has neither HELP nor TYPE, and ours at its route is as its
+            let as_orthanc = |fault: &&str| route != "/metrics" && fault.contains(": no ");
+            let faults: Vec<&str> = faults.filter(|fault| !as_orthanc(fault)).collect();
+            assert!(faults.is_empty(), "{route} {faults:?}");
+            assert!(read["families"].as_array().unwrap().len() > 10, "{read}");
+        }
+    }
+}
+
 #[test]
 fn metrics_of_ours_have_orthancs_names() {
     let lab = Lab::start();
