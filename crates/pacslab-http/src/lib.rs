@@ -22,7 +22,7 @@ mod stream;
 mod ui;
 pub mod users;
 mod worklist;
-mod zip;
+pub mod zip;
 
 #[doc(hidden)]
 pub use dicomweb::fuzz;

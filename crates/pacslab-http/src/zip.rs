@@ -1,10 +1,13 @@
 //! ZIP files that are written while they are sent (PKWARE's APPNOTE 6.3.9). Members are stored: what
 //! is in them is known before its header is written, so that nothing has to be changed afterwards.
 
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
 use bytes::Bytes;
 
 /// Holds the directory only; the members are gone when it is asked for its end.
-pub(crate) struct Zip {
+#[derive(Debug)]
+pub struct Zip {
     /// What was handed out so far.
     offset: u64,
     directory: Vec<u8>,
@@ -27,7 +30,7 @@ const MANY: u64 = u32::MAX as u64;
 
 impl Zip {
     /// `year`, `month`, `day`, `hour`, `minute`, `second`.
-    pub(crate) fn new(at: [u16; 6]) -> Self {
+    pub fn new(at: [u16; 6]) -> Self {
         let [year, month, day, hour, minute, second] = at.map(u32::from);
         let date = (year.saturating_sub(1980).min(127) << 9) | (month << 5) | day;
         let time = (hour << 11) | (minute << 5) | (second / 2);
@@ -77,6 +80,38 @@ impl Zip {
         header.into()
     }
 
+    /// Writes a file as a member. It is read twice, because its checksum goes before it.
+    ///
+    /// # Errors
+    /// Those of reading and writing, and that the file changed in between.
+    pub fn file(
+        &mut self,
+        name: &str,
+        source: &mut (impl Read + Seek),
+        into: &mut impl Write,
+    ) -> io::Result<u64> {
+        let mut chunk = vec![0; 1 << 20];
+        let mut pass = |each: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+            source.seek(SeekFrom::Start(0))?;
+            let (mut crc, mut size) = (crc32fast::Hasher::new(), 0);
+            loop {
+                let read = source.read(&mut chunk)?;
+                if read == 0 {
+                    return Ok::<_, io::Error>((crc.finalize(), size));
+                }
+                crc.update(&chunk[..read]);
+                size += read as u64;
+                each(&chunk[..read])?;
+            }
+        };
+        let (crc, size) = pass(&mut |_| Ok(()))?;
+        into.write_all(&self.member(name, crc, size))?;
+        match pass(&mut |bytes| into.write_all(bytes))? == (crc, size) {
+            true => Ok(size),
+            false => Err(io::Error::other("the file was changed while it was read")),
+        }
+    }
+
     /// Versions, method, time, CRC and sizes: alike in both headers.
     fn common(&self, into: &mut Vec<u8>, crc: u32, size: u64) {
         into.extend(VERSION.to_le_bytes());
@@ -90,7 +125,7 @@ impl Zip {
     }
 
     /// What goes behind the last member.
-    pub(crate) fn end(self) -> Bytes {
+    pub fn end(self) -> Bytes {
         let (begin, size, members) = (self.offset, self.directory.len() as u64, self.members);
         let mut end = self.directory;
         if begin >= MANY || size >= MANY || members >= u64::from(u16::MAX) {

@@ -24,6 +24,7 @@ mod listen;
 mod logging;
 mod mllp;
 mod offline;
+mod one_file;
 mod open_files;
 mod order_args;
 mod outbox;

@@ -152,3 +152,45 @@ fn a_folder_of_another_layout_is_refused() {
         assert!(refused.said().contains(&advice), "{refused}");
     }
 }
+
+/// One file instead of a folder: nothing has its name before it is complete, and what is not is refused.
+#[test]
+fn a_backup_may_be_one_file() {
+    for layout in ON_DISK {
+        let lab = start(layout);
+        lab.store_fixtures();
+        let before = objects(&lab);
+        let data = lab.data.display().to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        run(&["backup", &at("saved.zip"), "--data", &data]).success();
+        ask(&lab, "DELETE", &format!("/instances/{}", before[0].0)).ok();
+        // over the first one
+        run(&["backup", &at("saved.zip"), "--data", &data]).success();
+        let left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(left, ["saved.zip"], "{layout}: nothing else is left");
+        drop(lab);
+        run(&["restore", &at("saved.zip"), "--data", &at("restored")]).success();
+        let twice = run(&["restore", &at("saved.zip"), "--data", &at("restored")]);
+        assert_eq!(twice.code(), Some(1), "{twice}");
+        run(&["check", "--data", &at("restored")]).success();
+        let config = format!("[storage]\nlayout = \"{layout}\"\n");
+        let lab = Lab::setup().config(&config).data(&folder.path().join("restored")).start();
+        assert!(objects(&lab) == before[1..], "{layout}: not as before");
+
+        let whole = std::fs::read(folder.path().join("saved.zip")).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 3] ^= 1;
+        for (name, bytes) in [("cut.zip", &whole[..whole.len() - 100]), ("bad.zip", &flipped)] {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+            let refused = run(&["restore", &at(name), "--data", &at("broken")]);
+            assert_eq!(refused.code(), Some(1), "{layout} {name}: {refused}");
+            let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+            let left = left.filter(|path| path.display().to_string().contains("broken")).count();
+            assert_eq!(left, 0, "{layout} {name}");
+        }
+    }
+}
