@@ -44,7 +44,7 @@ pub(crate) enum Rest {
     /// In memory is what it is decoded from.
     Decoded {
         decoded: Box<Decoded>,
-        _room: Room,
+        _room: Option<Room>,
     },
 }
 
@@ -59,15 +59,21 @@ impl Rest {
     }
 }
 
-/// Bytes that take up room until they are sent.
-pub(crate) struct Held {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) _room: Room,
+/// Room for what is made of an object, until it is sent. The many small ones do not wait for it.
+pub(crate) async fn room(door: &Door, stored: &Stored) -> Result<Option<Room>> {
+    let len = stored.location.len;
+    Ok(if len > WHOLE { Some(door.archive.room(len).await?) } else { None })
 }
 
-impl AsRef<[u8]> for Held {
+/// Bytes that take up room until they are sent.
+pub(crate) struct Held<T> {
+    pub(crate) bytes: T,
+    pub(crate) _room: Option<Room>,
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 

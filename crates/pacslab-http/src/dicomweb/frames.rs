@@ -1,12 +1,16 @@
 //! Frames and bulk data (WADO-RS). PS3.18 10.4.1.1.6, 10.4.1.1.5.
 //!
 //! Uncompressed pixels leave in little endian as `application/octet-stream`, compressed ones as they
-//! are stored in the media type of their transfer syntax, or decoded for who wants octets.
+//! are stored in the media type of their transfer syntax, or decoded for who wants octets: one after
+//! the other, as they are sent. What is held for a client takes its part of what all may hold.
+
+use std::sync::Arc;
 
 use axum::extract::{Path, Query as Params, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use pacslab_codec::Decoder;
 use pacslab_dicom::{Dataset, TransferSyntax, Value};
 use pacslab_model::{Tag, tags};
 use serde::Deserialize;
@@ -17,7 +21,7 @@ use super::multipart::Boundary;
 use super::retrieve::instances;
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
-use crate::object;
+use crate::object::{self, Held};
 use crate::stream::pipe;
 
 const RAW: &str = "application/octet-stream";
@@ -43,7 +47,36 @@ struct Values {
     media: &'static str,
     /// Named with compressed ones.
     transfer_syntax: Option<String>,
-    parts: Vec<Bytes>,
+    parts: Parts,
+}
+
+enum Parts {
+    Ready(Vec<Bytes>),
+    /// Frames that are decoded when it is their turn, counted from 0.
+    Decoded(Arc<Decoder<'static>>, Vec<usize>),
+}
+
+impl Parts {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ready(parts) => parts.len(),
+            Self::Decoded(_, frames) => frames.len(),
+        }
+    }
+
+    /// # Errors
+    /// A frame cannot be decoded.
+    async fn get(&mut self, at: usize) -> Result<Bytes> {
+        match self {
+            Self::Ready(parts) => Ok(std::mem::take(&mut parts[at])),
+            Self::Decoded(decoder, frames) => {
+                let (decoder, frame) = (decoder.clone(), frames[at]);
+                let decoded = tokio::task::spawn_blocking(move || decoder.frame(frame)).await;
+                let stopped = |_| Error::Internal("a frame could not be decoded".to_owned());
+                Ok(decoded.map_err(stopped)??.into())
+            }
+        }
+    }
 }
 
 pub(super) async fn frames(
@@ -56,10 +89,14 @@ pub(super) async fn frames(
     let place = Place { study: at.study, series: at.series, instance: at.instance };
     send(&door, &place, &accepted(&param, &headers), move |mut set, syntax, plain| {
         if plain {
-            let decoder = pacslab_codec::Decoder::new(&set, syntax)?;
-            let frame = |number: &usize| Ok(decoder.frame(number - 1)?.into());
-            let parts: Result<_> = numbers.iter().map(frame).collect();
-            return Ok(Values { media: RAW, transfer_syntax: None, parts: parts? });
+            let (_, decoder) = Decoder::take(set, syntax)?;
+            let frames: Vec<usize> = numbers.iter().map(|number| number - 1).collect();
+            if let Some(missing) = frames.iter().find(|frame| **frame >= decoder.frames()) {
+                // says how many there are
+                decoder.frame(*missing)?;
+            }
+            let parts = Parts::Decoded(Arc::new(decoder), frames);
+            return Ok(Values { media: RAW, transfer_syntax: None, parts });
         }
         let frames = split(&mut set)?;
         let parts: Result<Vec<Bytes>> = numbers
@@ -100,7 +137,8 @@ pub(super) async fn bulkdata(
                     Some(Value::Bytes(_)) => bytes_of(&mut set, tag),
                     _ => return Err(none()),
                 };
-                return Ok(Values { media: RAW, transfer_syntax: None, parts: vec![bytes] });
+                let parts = Parts::Ready(vec![bytes]);
+                return Ok(Values { media: RAW, transfer_syntax: None, parts });
             };
             let index: usize = item.parse().map_err(|_| none())?;
             let items = set.items_mut(tag).ok_or_else(none)?;
@@ -114,12 +152,13 @@ pub(super) async fn bulkdata(
 }
 
 async fn send(
-    door: &std::sync::Arc<Door>,
+    door: &Arc<Door>,
     place: &Place,
     accepted: &[Media],
     values: impl FnOnce(Dataset, &TransferSyntax, bool) -> Result<Values> + Send + 'static,
 ) -> Result {
     let stored = instances(door, place).await?.remove(0);
+    let room = object::room(door, &stored).await?;
     let object = door.archive.object(&stored).await?;
     let plain = wants_decoded(accepted, &object.meta.transfer_syntax);
     let values = object::with(object, move |object| {
@@ -134,17 +173,27 @@ async fn send(
     };
     let cache = (header::CACHE_CONTROL, "private, max-age=3600".to_owned());
     let Values { mut parts, media, .. } = values;
+    // what is wrong with the first one is an answer
+    let first = parts.get(0).await?;
     if single && parts.len() == 1 {
-        return Ok(([(header::CONTENT_TYPE, kind), cache], parts.remove(0)).into_response());
+        let bytes = Bytes::from_owner(Held { bytes: first, _room: room });
+        return Ok(([(header::CONTENT_TYPE, kind), cache], bytes).into_response());
     }
     let (pipe, body) = pipe(door.limits.pause);
     let boundary = Boundary::of(&stored);
     let response: Response = boundary.response(media, body);
     tokio::spawn(async move {
-        for part in parts {
+        let _room = room;
+        let mut next = Ok(first);
+        for at in 1..=parts.len() {
+            let part = match next {
+                Ok(part) => part,
+                Err(why) => return pipe.fail(why).await,
+            };
             if boundary.part(&pipe, &kind, part).await.is_err() {
                 return;
             }
+            next = if at < parts.len() { parts.get(at).await } else { Ok(Bytes::new()) };
         }
         let _ = boundary.end(&pipe).await;
     });
@@ -193,6 +242,7 @@ fn wants_decoded(accepted: &[Media], syntax: &TransferSyntax) -> bool {
 }
 
 fn pixels(parts: Vec<Bytes>, syntax: &TransferSyntax) -> Values {
+    let parts = Parts::Ready(parts);
     if !syntax.is_encapsulated() {
         return Values { media: RAW, transfer_syntax: None, parts };
     }

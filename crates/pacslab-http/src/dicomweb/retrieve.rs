@@ -149,7 +149,7 @@ async fn encoded(
     if wanted == held {
         return Ok((held, File::read(door, stored).await?));
     }
-    let room = door.archive.room(stored.location.len).await?;
+    let room = object::room(door, stored).await?;
     let object = door.archive.object(stored).await?;
     let changed = object::with(object, move |object| changed(&object, &wanted, room)).await;
     match changed {
@@ -159,7 +159,11 @@ async fn encoded(
     }
 }
 
-fn changed(object: &Object, syntax: &TransferSyntax, room: Room) -> Result<(TransferSyntax, File)> {
+fn changed(
+    object: &Object,
+    syntax: &TransferSyntax,
+    room: Option<Room>,
+) -> Result<(TransferSyntax, File)> {
     let held = &object.meta.transfer_syntax;
     let meta = FileMeta { transfer_syntax: syntax.clone(), ..object.meta.clone() };
     let mut set = object::dataset(object)?;

@@ -171,7 +171,17 @@ fn what_is_decoded_for_a_peer_is_never_whole_in_memory() {
     }
     let web = format!("/dicom-web/studies/{STUDY}");
     let accept = "multipart/related; type=\"application/dicom\"";
-    let slow: Vec<TcpStream> = (0..6).map(|_| ask(&lab, &web, accept)).collect();
+    let mut slow: Vec<TcpStream> = (0..6).map(|_| ask(&lab, &web, accept)).collect();
+    let numbers: Vec<String> = (1..=FRAMES).map(|number| number.to_string()).collect();
+    let frames = format!(
+        "/dicom-web/studies/{STUDY}/series/2.25.771/instances/{INSTANCE}/frames/{}",
+        numbers.join(",")
+    );
+    let octets = "multipart/related; type=\"application/octet-stream\"";
+    slow.extend((0..6).map(|_| ask(&lab, &frames, octets)));
+    let mut all = Vec::new();
+    ask(&lab, &frames, octets).read_to_end(&mut all).unwrap();
+    assert!(all.len() > FRAMES << 20, "{}", all.len());
     let mut all = Vec::new();
     ask(&lab, &web, accept).read_to_end(&mut all).unwrap();
     assert!(all.len() > FRAMES << 20, "{}", all.len());
