@@ -69,7 +69,7 @@ fn slow_readers_of_files_hold_pieces_only() {
         assert!(all.len() > 60_000_000 && ends, "{path}: {} bytes", all.len());
     }
     if let (Some(before), Some(now)) = (before, lab.memory()) {
-        assert!(now < before + 110_000, "{before} kB, then {now} kB");
+        assert!(now < before + 250_000, "{before} kB, then {now} kB");
     }
     drop(slow);
     lab.assert_alive();
@@ -154,7 +154,8 @@ fn frames_in_runs(count: usize) -> Vec<u8> {
     file::write(&meta, &set)
 }
 
-/// For those who do not take it compressed an object is decoded as they take it.
+/// For those who do not take it compressed an object is decoded as they take it: eighteen of them had
+/// 100 MB each in memory.
 #[test]
 fn what_is_decoded_for_a_peer_is_never_whole_in_memory() {
     const FRAMES: usize = 100;
@@ -186,7 +187,7 @@ fn what_is_decoded_for_a_peer_is_never_whole_in_memory() {
     ask(&lab, &web, accept).read_to_end(&mut all).unwrap();
     assert!(all.len() > FRAMES << 20, "{}", all.len());
     if let (Some(before), Some(now)) = (before, lab.memory()) {
-        assert!(now < before + 120_000, "{before} kB, then {now} kB");
+        assert!(now < before + 300_000, "{before} kB, then {now} kB");
     }
     drop((slow, called));
     for mover in &mut movers {
