@@ -31,6 +31,14 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
         Ok(self.len()? == 0)
     }
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Takes room for what will be written there; until then it reads as zeros.
+    ///
+    /// # Errors
+    /// There is no room, or the file system knows no such thing: it can be written all the same.
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Reads until `buffer` is full or the file ends; answers how much was read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Contents are durable, and as much metadata as reading them needs.
@@ -139,6 +147,11 @@ impl DiskFile for File {
             }
         }
         Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), offset, len)?)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -14,8 +14,13 @@ use pacslab_store::suite::sim::Dice;
 use pacslab_store::{Blobs, FilesBlobs, FilesOptions, Index, PackBlobs, PackOptions, SqliteIndex};
 
 /// Small, so that short histories see many packs.
-pub(crate) const SMALL: PackOptions =
-    PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10), mark: 3 << 10, in_place: 500 };
+pub(crate) const SMALL: PackOptions = PackOptions {
+    limit: 24 << 10,
+    grow: (2 << 10, 8 << 10),
+    mark: 3 << 10,
+    in_place: 500,
+    large: 4 << 10,
+};
 
 /// How the objects of a lab are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -162,8 +162,9 @@ fn recover_last(folder: &Folder, writer: &mut Writer) -> Result<(HashSet<u32>, b
         file.sync_all().map_err(|e| StoreError::io("sync", &path, 0, e))?;
         let ready = file.len().map_err(|e| StoreError::io("read", &path, 0, e))?;
         let named = named.iter().copied().collect();
+        let allocated = Some(ready);
         writer.current =
-            Some(Current { number, path, file, end, chain, ready, last, named, marked });
+            Some(Current { number, path, file, end, chain, ready, allocated, last, named, marked });
     } else {
         // A torn batch. It is left as it is, for whoever wants to look; a new pack is begun.
         tracing::warn!(pack = %path.display(), offset = end,

@@ -356,6 +356,14 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        let there = self.len()?;
+        match (offset + len).checked_sub(there.max(offset)) {
+            None | Some(0) => Ok(()),
+            Some(more) => self.write_all_at(&vec![0; more as usize], there.max(offset)),
+        }
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.disk.state();
         if state.off {

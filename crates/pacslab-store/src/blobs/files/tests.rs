@@ -4,7 +4,13 @@ use crate::suite::{self, sim::SimDisk};
 /// A small log, so that a short test sees many packs; one file after the other, so that what
 /// happens follows from the seed.
 const SMALL: FilesOptions = FilesOptions {
-    log: PackOptions { limit: 2 << 10, grow: (512, 1 << 10), mark: 700, in_place: 500 },
+    log: PackOptions {
+        limit: 2 << 10,
+        grow: (512, 1 << 10),
+        mark: 700,
+        in_place: 500,
+        large: 128 << 10,
+    },
     at_once: 1,
 };
 

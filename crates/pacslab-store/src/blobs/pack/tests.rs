@@ -2,8 +2,13 @@ use super::*;
 use crate::suite::{self, sim::SimDisk};
 
 /// Small, so that a short test sees many packs.
-const SMALL: PackOptions =
-    PackOptions { limit: 24 << 10, grow: (2 << 10, 8 << 10), mark: 3 << 10, in_place: 500 };
+const SMALL: PackOptions = PackOptions {
+    limit: 24 << 10,
+    grow: (2 << 10, 8 << 10),
+    mark: 3 << 10,
+    in_place: 500,
+    large: 4 << 10,
+};
 
 fn open(disk: SimDisk, dir: &Path) -> Result<Arc<dyn Blobs>> {
     Ok(Arc::new(PackBlobs::open_on(Arc::new(disk), dir, SMALL)?))
