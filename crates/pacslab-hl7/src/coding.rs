@@ -128,10 +128,12 @@ impl Coding {
                 "E" => Some(String::from(escape)),
                 "P" => d.truncation.map(String::from),
                 "H" | "N" => Some(String::new()),
-                ".br" => Some("\n".to_owned()),
-                code => {
-                    code.strip_prefix('X').and_then(hex).map(|bytes| self.charset.decode(&bytes).0)
-                }
+                ".br" | ".sp" | ".ce" => Some("\n".to_owned()),
+                ".fi" | ".nf" => Some(String::new()),
+                code => match code.strip_prefix('X') {
+                    Some(digits) => hex(digits).map(|bytes| self.charset.decode(&bytes).0),
+                    None => layout(code),
+                },
             };
             match known {
                 Some(text) => {
@@ -179,6 +181,19 @@ fn starts_escape(tail: &str, escape: char) -> bool {
     })
 }
 
+/// FT's `.sp+2`, `.sk 4`, `.in+4`, `.ti-2`: lines, spaces, and indents that have no place in a text.
+fn layout(code: &str) -> Option<String> {
+    let (command, number) = code.split_at_checked(3)?;
+    let number = number.trim_start_matches(['+', ' ']);
+    let count = || number.parse::<usize>().ok().filter(|count| (1..=20).contains(count));
+    match command {
+        ".sp" => count().map(|count| "\n".repeat(count)),
+        ".sk" => count().map(|count| " ".repeat(count)),
+        ".in" | ".ti" => number.trim_start_matches('-').parse::<u8>().ok().map(|_| String::new()),
+        _ => None,
+    }
+}
+
 fn hex(digits: &str) -> Option<Vec<u8>> {
     if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return None;
@@ -204,6 +219,8 @@ mod tests {
             (r"a\F\b\S\c\T\d\R\e\E\f", r"a|b^c&d~e\f"),
             (r"line one\.br\line two", "line one\nline two"),
             (r"\H\loud\N\ quiet", "loud quiet"),
+            (r"\.in+4\one\.sp\two\.sp+2\three\.sk 2\four\.nf\", "one\ntwo\n\nthree  four"),
+            (r"\.infection\ and \.sp+9999\", r"\.infection\ and \.sp+9999\"),
             (r"\X0D0A\", "\r\n"),
             (r"\XC3BC\ber", "über"),
             (r"\Zlocal\ and \X1\", r"\Zlocal\ and \X1\"),

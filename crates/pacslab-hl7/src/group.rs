@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use crate::finding::{Code, Finding};
 use crate::message::{Message, Segment, Value};
-use crate::path::Path;
 
 /// An order takes about ten, a report one a line.
 const MAX_SEGMENTS: usize = 10_000;
@@ -144,10 +143,6 @@ impl<'a> Group<'a> {
     /// Field of the first segment of that name; empty where absent.
     pub(crate) fn field(&self, name: &str, field: usize) -> Value<'a> {
         self.all(name).next().map_or(Value::ABSENT, |segment| segment.field(field))
-    }
-
-    pub(crate) fn get(&self, path: &Path) -> Value<'a> {
-        path.find(self.segments())
     }
 
     /// Which segment of that name the group has, for ERR; 1 where it has none.

@@ -1,5 +1,6 @@
 //! What segments and fields are called, for those that radiology sees. HL7 v2.5.1 chapters 2
-//! (MSH, MSA, ERR, NTE), 3 (EVN, PID, PV1, MRG, AL1), 4 (ORC, TQ1, OBR, IPC), 7 (OBX); ZDS is IHE's.
+//! (MSH, MSA, ERR, NTE), 3 (EVN, PID, PV1, MRG, AL1), 4 (ORC, TQ1, OBR, IPC), 7 (OBX),
+//! 10 (SCH, RGS, AIS, AIG, AIL, AIP); ZDS is IHE's.
 
 /// Segment, what it is, and its fields from 1 on; an empty name is one that nobody asks for.
 const SEGMENTS: &[(&str, &str, &str)] = &[
@@ -57,6 +58,32 @@ const SEGMENTS: &[(&str, &str, &str)] = &[
         "Imaging procedure control",
         "Accession number|Requested procedure ID|Study instance UID|Scheduled step ID|Modality|Protocol|Station name|Location|Station AE title",
     ),
+    (
+        "SCH",
+        "Schedule",
+        "Placer appointment ID|Filler appointment ID|Occurrence|Placer group|Schedule ID|Event reason|Appointment reason|Appointment type|Duration|Duration units|Timing|Placer contact|Placer phone|Placer address|Placer location|Filler contact|Filler phone|Filler address|Filler location|Entered by|Entered by phone|Entered by location|Parent placer ID|Parent filler ID|Status|Placer order number|Filler order number",
+    ),
+    ("RGS", "Resource group", "Set ID|Action code|Resource group ID"),
+    (
+        "AIS",
+        "Service booked",
+        "Set ID|Action code|Service|Start|Start offset|Offset units|Duration|Duration units|Substitution|Status",
+    ),
+    (
+        "AIG",
+        "Equipment booked",
+        "Set ID|Action code|Resource|Resource type|Resource group|Quantity|Quantity units|Start|Start offset|Offset units|Duration|Duration units",
+    ),
+    (
+        "AIL",
+        "Location booked",
+        "Set ID|Action code|Location|Location type|Location group|Start|Start offset|Offset units|Duration|Duration units",
+    ),
+    (
+        "AIP",
+        "Person booked",
+        "Set ID|Action code|Person|Role|Person group|Start|Start offset|Offset units|Duration|Duration units",
+    ),
     ("ZDS", "Study (IHE)", "Study instance UID"),
 ];
 
@@ -90,6 +117,9 @@ mod tests {
             ("OBR", 36, "Scheduled"),
             ("OBR", 44, "Procedure code"),
             ("MRG", 7, "Prior name"),
+            ("SCH", 11, "Timing"),
+            ("SCH", 25, "Status"),
+            ("AIG", 8, "Start"),
         ];
         for (name, seq, called) in cases {
             assert_eq!(field(name, seq), Some(called), "{name}-{seq}");

@@ -23,25 +23,25 @@ pub struct BadPath(String);
 
 impl Path {
     /// The value among these segments: those of a message, or of one group of it.
-    pub fn find<'a>(&self, mut segments: impl Iterator<Item = Segment<'a>>) -> Value<'a> {
-        let mut value = match segments
-            .by_ref()
-            .filter(|segment| segment.name() == self.segment)
-            .nth(self.occurrence - 1)
-        {
-            Some(segment) => segment.field(self.field),
-            None => return Value::ABSENT,
-        };
-        if let Some(n) = self.repetition {
-            value = value.repetitions().nth(n - 1).unwrap_or(Value::ABSENT);
+    pub fn find<'a>(&self, segments: impl Iterator<Item = Segment<'a>>) -> Value<'a> {
+        self.within(self.field(segments))
+    }
+
+    /// The field, or the repetition of it, that the path leads to.
+    pub(crate) fn field<'a>(&self, segments: impl Iterator<Item = Segment<'a>>) -> Value<'a> {
+        let mut named = segments.filter(|segment| segment.name() == self.segment);
+        let Some(segment) = named.nth(self.occurrence - 1) else { return Value::ABSENT };
+        let value = segment.field(self.field);
+        match self.repetition {
+            Some(n) => value.repetitions().nth(n - 1).unwrap_or(Value::ABSENT),
+            None => value,
         }
-        if let Some(n) = self.component {
-            value = value.component(n);
-        }
-        if let Some(n) = self.subcomponent {
-            value = value.subcomponent(n);
-        }
-        value
+    }
+
+    /// What of such a field the path means.
+    pub(crate) fn within<'a>(&self, field: Value<'a>) -> Value<'a> {
+        let value = self.component.map_or(field, |n| field.component(n));
+        self.subcomponent.map_or(value, |n| value.subcomponent(n))
     }
 }
 

@@ -48,7 +48,6 @@ struct Found<'a> {
     /// The whole field.
     field: Value<'a>,
     path: &'a Path,
-    practice: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -180,7 +179,7 @@ impl<'a> Reader<'a> {
                     let obx = self.group.all("OBX").find(named)?;
                     (first(obx.field(path.field)), first(obx.field(6)).to_ascii_lowercase())
                 }
-                _ => (self.value(path).text().trim().to_owned(), String::new()),
+                _ => (first(path.within(self.field(path))), String::new()),
             };
             value.parse().ok().map(|value| (value, unit))
         })
@@ -217,18 +216,20 @@ impl<'a> Reader<'a> {
             if options.strict && (source.practice || (only_ipc && !imaging(path))) {
                 continue;
             }
-            let whole = Path { component: None, subcomponent: None, ..path.clone() };
-            let found = Found { field: self.value(&whole), path, practice: source.practice };
-            if found.field.is_delete() || self.value(path).is_delete() {
+            let field = self.field(path);
+            if field.is_empty() {
+                continue;
+            }
+            if field.is_delete() || path.within(field).is_delete() {
                 if !self.cleared.contains(&attribute) {
                     self.cleared.push(attribute);
                 }
                 return None;
             }
-            let Some(value) = read(&found) else { continue };
-            if found.practice {
+            let Some(value) = read(&Found { field, path }) else { continue };
+            if source.practice {
                 let what = attribute.row().what;
-                let text = first(self.value(path));
+                let text = first(path.within(field));
                 let spot = self.missing(attribute);
                 let remark = format!("no {what}; '{text}' of {path} is taken");
                 self.warn(&spot, Code::RequiredFieldMissing, remark);
@@ -238,10 +239,10 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn value(&self, path: &Path) -> Value<'a> {
+    fn field(&self, path: &Path) -> Value<'a> {
         match (path.segment.as_str(), self.ipc) {
-            ("IPC", Some((ipc, _))) => path.find(std::iter::once(ipc)),
-            _ => self.group.get(path),
+            ("IPC", Some((ipc, _))) => path.field(std::iter::once(ipc)),
+            _ => path.field(self.group.segments()),
         }
     }
 

@@ -323,6 +323,8 @@ pub struct MllpClient {
     stream: TcpStream,
     decoder: Decoder,
     timeout: Duration,
+    /// MSH-10 of the message before: its application acknowledgement may still come.
+    before: String,
 }
 
 /// The answer to a message that was sent.
@@ -344,7 +346,8 @@ impl MllpClient {
             .map_err(|_| late(to, timeout))?
             .map_err(|source| SendError::Connect { to: to.to_owned(), source })?;
         let _ = stream.set_nodelay(true);
-        Ok(Self { to: to.to_owned(), stream, decoder: Decoder::default(), timeout })
+        let decoder = Decoder::default();
+        Ok(Self { to: to.to_owned(), stream, decoder, timeout, before: String::new() })
     }
 
     /// Sends one message and waits for its acknowledgement.
@@ -361,10 +364,29 @@ impl MllpClient {
     async fn exchange(&mut self, message: &[u8]) -> Result<Answered, SendError> {
         let broke = |source| SendError::Io { to: self.to.clone(), source };
         self.stream.write_all(&encode(message)).await.map_err(broke)?;
+        let ours = Message::parse(message).map(|message| message.control_id()).unwrap_or_default();
+        loop {
+            let bytes = self.frame().await?;
+            let answer =
+                Message::parse(&bytes).map_err(|error| self.unusable(error.to_string()))?;
+            let Some(ack) = ack::parse(&answer) else {
+                return Err(self.unusable("it has no MSA segment with a known code".to_owned()));
+            };
+            // enhanced mode: the last word on the message before
+            if ack.control_id != ours && !ack.control_id.is_empty() && ack.control_id == self.before
+            {
+                continue;
+            }
+            self.before = ours;
+            return Ok(Answered { ack, bytes });
+        }
+    }
+
+    async fn frame(&mut self) -> Result<Vec<u8>, SendError> {
         let mut buffer = vec![0; 4096];
-        let bytes = loop {
+        loop {
             match self.decoder.next() {
-                Some(Ok(frame)) => break frame.bytes,
+                Some(Ok(frame)) => return Ok(frame.bytes),
                 Some(Err(error)) => return Err(self.unusable(error.to_string())),
                 None => {}
             }
@@ -373,11 +395,6 @@ impl MllpClient {
                 Ok(read) => self.decoder.push(&buffer[..read]),
                 Err(source) => return Err(SendError::Io { to: self.to.clone(), source }),
             }
-        };
-        let answer = Message::parse(&bytes).map_err(|error| self.unusable(error.to_string()))?;
-        match ack::parse(&answer) {
-            Some(ack) => Ok(Answered { ack, bytes }),
-            None => Err(self.unusable("it has no MSA segment with a known code".to_owned())),
         }
     }
 

@@ -15,7 +15,6 @@ use pacslab_model::order::{Order, OrderChange, OrderControl};
 
 use crate::finding::{Code, Finding};
 use crate::group::{self, Begins, Group};
-use crate::incoming::{self, What};
 use crate::map::Attribute;
 use crate::message::Message;
 
@@ -89,32 +88,8 @@ impl From<OrderRequest> for OrderChange {
     }
 }
 
-/// What an order message asks for: one change for each order in it, or everything that is wrong.
-/// Groups of one accession number and requested procedure become the steps of one order.
-///
-/// # Errors
-/// As [`incoming::read`], and for messages that are none of orders.
-pub fn orders(message: &Message, options: &Options) -> Result<Vec<OrderChange>, Vec<Finding>> {
-    let incoming = incoming::read(message, options).map_err(|refusal| refusal.findings)?;
-    let told = incoming.warnings;
-    let What::Orders(requests) = incoming.what else {
-        let (kind, _) = message.kind();
-        let text =
-            format!("message type '{kind}' is not an order; send ORM^O01, OMG^O19 or OMI^O23");
-        return Err(vec![Finding::error("MSH", 1, Code::UnsupportedMessageType, text).at(9, 1)]);
-    };
-    let of_header = told.iter().filter(|warning| warning.segment == "MSH");
-    let remarks: Vec<String> = of_header.map(|warning| warning.text.clone()).collect();
-    let changes = requests.into_iter().map(OrderChange::from);
-    Ok(changes
-        .map(|mut change| {
-            change.remarks.splice(0..0, remarks.iter().cloned());
-            change
-        })
-        .collect())
-}
-
-/// What each order of a message asks for; what is wrong is in `findings`.
+/// What each order of a message asks for; what is wrong is in `findings`. Groups of one accession
+/// number and requested procedure become the steps of one order.
 pub(crate) fn requests(
     message: &Message,
     options: &Options,
