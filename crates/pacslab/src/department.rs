@@ -16,12 +16,12 @@ use pacslab_http::Auth;
 use pacslab_model::{Clock, Emit, Event};
 use pacslab_ris::mllp::{self, MllpSettings};
 use pacslab_ris::worklist::WorklistEntry;
-use pacslab_ris::{Hl7Inbox, Images, Ris, RisSettings, Worklist, WorklistSettings};
+use pacslab_ris::{Hl7Inbox, Ris, RisSettings, Worklist, WorklistSettings};
 use pacslab_scp::Gate;
 use pacslab_scp::policy::{Always, Policy};
 use pacslab_store::{
-    Arrival, Blobs, DataDir, Desk, EventLog, Index, IndexBehind, Layout, LogLimits, MemoryBlobs,
-    SqliteDesk, SqliteIndex, StoreError,
+    Blobs, DataDir, Desk, EventLog, Index, IndexBehind, Layout, LogLimits, MemoryBlobs, SqliteDesk,
+    SqliteIndex, StoreError,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -29,10 +29,12 @@ use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
 use crate::cmd::Context;
-use crate::config::{Attributes, Config, Loaded, Origin, Password, StorageLayout, WhenFull};
+use crate::config::{Attributes, Config, Loaded, Password, StorageLayout, WhenFull};
 use crate::exit::{Exit, Failure, Result};
+use crate::interrupt::interrupted;
 use crate::listen::Door;
 use crate::logging::Logged;
+use crate::temporary::Temporary;
 use crate::tls;
 
 /// A running department. Dropped without [`Department::stop`]: cut off.
@@ -196,7 +198,7 @@ impl Department {
         doors.spawn(async move {
             tokio::select! {
                 () = refiling => {}
-                () = follow_arrivals(archive, ris) => {}
+                () = crate::arrivals::follow(archive, ris) => {}
                 () = closed_arrivals => {}
             }
         });
@@ -483,41 +485,6 @@ async fn compact(archive: Arc<Archive>, below: u8, every: Duration) {
     }
 }
 
-/// How long after a failure the arrivals are looked at again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// Arrivals are told in batches: each costs the desk a sync, which senders would wait behind.
-const BETWEEN: Duration = Duration::from_millis(250);
-
-/// Tells the RIS what has arrived, and at start what it has not seen before the end of last time.
-async fn follow_arrivals(archive: Arc<Archive>, ris: Arc<Ris>) {
-    loop {
-        let (index, desk) = (archive.index().clone(), ris.clone());
-        let taken = tokio::task::spawn_blocking(move || desk.arrivals(&Arrivals(index))).await;
-        match taken {
-            Ok(Ok(0)) => archive.arrived().await,
-            Ok(Ok(_)) => tokio::time::sleep(BETWEEN).await,
-            Ok(Err(error)) => {
-                tracing::error!("arrivals cannot be told to the RIS: {error}");
-                tokio::time::sleep(RETRY).await;
-            }
-            Err(_) => return,
-        }
-    }
-}
-
-struct Arrivals(Arc<dyn Index>);
-
-impl Images for Arrivals {
-    fn arrivals_after(
-        &self,
-        cursor: u64,
-        limit: usize,
-    ) -> std::result::Result<Vec<Arrival>, StoreError> {
-        self.0.arrivals_after(cursor, limit)
-    }
-}
-
 /// The worklist as the page sees it.
 struct Board(Arc<Worklist>);
 
@@ -536,105 +503,6 @@ impl Emit for Both {
     fn emit(&self, event: Event) {
         Logged.emit(event.clone());
         self.log.emit(event);
-    }
-}
-
-/// The folder of `--ephemeral`: removed at the end.
-pub(crate) struct Temporary(Option<PathBuf>);
-
-impl Temporary {
-    /// Moves every folder that was not chosen into a temporary one.
-    pub(crate) fn take(config: &mut Config, loaded: &Loaded) -> Result<Self> {
-        let root = std::env::temp_dir().join(format!("pacslab-{}", std::process::id()));
-        let chosen =
-            |key: &str| {
-                loaded.values.shown().iter().any(|(shown, _, _, origin)| {
-                    *shown == key && !matches!(origin, Origin::Default)
-                })
-            };
-        let mut used = false;
-        let mut place = |key: &str, dir: &mut PathBuf, name: &str| {
-            if !chosen(key) {
-                *dir = root.join(name);
-                used = true;
-            }
-        };
-        place("storage.dir", &mut config.storage.dir, "data");
-        place("worklist.dir", &mut config.worklist.dir, "worklists");
-        place("modality.out", &mut config.modality.out, "samples");
-        place("receiver.dir", &mut config.receiver.dir, "inbox");
-        if used {
-            std::fs::create_dir_all(&root)
-                .map_err(|error| Failure::file("make the folder", &root, &error))?;
-        }
-        Ok(Self(used.then_some(root)))
-    }
-}
-
-impl Temporary {
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.0.as_deref()
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Some(root) = self.0.take()
-            && let Err(error) = std::fs::remove_dir_all(&root)
-        {
-            tracing::warn!("cannot remove {}: {error}", root.display());
-        }
-    }
-}
-
-/// Ready when somebody asks the program to end: Ctrl-C, and what service managers send. Heard from
-/// the call on, not from the first wait on: who says that Ctrl-C ends it calls this before.
-pub(crate) fn interrupted() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        async move {
-            match heard {
-                (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                },
-                _ => ctrl_c().await,
-            }
-        }
-    }
-    #[cfg(windows)]
-    {
-        use tokio::signal::windows;
-        let heard = (
-            windows::ctrl_c(),
-            windows::ctrl_close(),
-            windows::ctrl_shutdown(),
-            windows::ctrl_break(),
-        );
-        async move {
-            match heard {
-                (Ok(mut interrupt), Ok(mut closed), Ok(mut shutdown), Ok(mut stop)) => {
-                    tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = closed.recv() => {}
-                        _ = shutdown.recv() => {}
-                        _ = stop.recv() => {}
-                    }
-                }
-                _ => ctrl_c().await,
-            }
-        }
-    }
-    #[cfg(not(any(unix, windows)))]
-    ctrl_c()
-}
-
-async fn ctrl_c() {
-    // without signals there is nothing to wait for but the end of the process
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

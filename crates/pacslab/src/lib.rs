@@ -4,6 +4,7 @@
 //! result into messages and an exit code ([`exit`]). The department itself, what listens where,
 //! is put together in [`department`].
 
+mod arrivals;
 mod bench;
 mod browser;
 mod client;
@@ -20,6 +21,7 @@ mod http;
 mod identifier;
 mod import;
 mod inbox;
+mod interrupt;
 mod listen;
 mod logging;
 mod mllp;
@@ -34,6 +36,7 @@ mod reception;
 mod refile;
 mod rest;
 mod retrieve;
+mod temporary;
 mod text_file;
 mod tls;
 

@@ -178,7 +178,7 @@ impl crate::cmd::Run for Args {
         };
         let report = tokio::select! {
             report = played => report,
-            () = crate::department::interrupted() => {
+            () = crate::interrupt::interrupted() => {
                 return Err(Failure::failed("interrupted").hint(format!(
                     "what was written until then belongs to the patients {}",
                     naming.patients()

@@ -56,7 +56,7 @@ impl crate::cmd::Run for Args {
         let mut fetching = Fetching::new(context, &target, model, folder, identifiers)?;
         let fetched = tokio::select! {
             fetched = fetching.run(plan::associations(classes.as_ref())) => fetched,
-            () = crate::department::interrupted() => Err(Failure::failed("interrupted")),
+            () = crate::interrupt::interrupted() => Err(Failure::failed("interrupted")),
         };
         fetching.tell(folder, fetched)
     }

@@ -67,7 +67,7 @@ impl crate::cmd::Run for Args {
         let listener = door.open().await?;
         let port = listener.local_addr().map_or(receiver.port, |address| address.port());
         let dir = receiver.dir.display().to_string();
-        let interrupted = crate::department::interrupted();
+        let interrupted = crate::interrupt::interrupted();
         if context.out.json {
             context.out.json(&serde_json::json!({
                 "ready": true, "aet": receiver.aet, "port": port, "dir": dir,

@@ -68,7 +68,7 @@ impl crate::cmd::Run for Args {
         };
         tokio::select! {
             ended = watching => ended,
-            () = crate::department::interrupted() => Ok(Exit::Done),
+            () = crate::interrupt::interrupted() => Ok(Exit::Done),
         }
     }
 }

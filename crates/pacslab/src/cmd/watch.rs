@@ -93,7 +93,7 @@ impl crate::cmd::Run for Args {
         };
         tokio::select! {
             ended = follow => ended,
-            () = crate::department::interrupted() => Ok(Exit::Done),
+            () = crate::interrupt::interrupted() => Ok(Exit::Done),
         }
     }
 }

@@ -80,7 +80,7 @@ impl crate::cmd::Run for Args {
         let at = listener
             .local_addr()
             .map_err(|error| Failure::network(format!("no address: {error}")))?;
-        let stop = crate::department::interrupted();
+        let stop = crate::interrupt::interrupted();
         tokio::pin!(stop);
         if context.out.json {
             context.out.json(&serde_json::json!({"ready": true, "port": at.port()}));
