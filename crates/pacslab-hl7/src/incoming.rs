@@ -13,6 +13,7 @@ mod header;
 mod patient;
 mod report;
 mod schedule;
+mod words;
 
 pub use patient::{PatientAction, PatientChange};
 pub use report::{Document, Observation, Person, Report, ReportStatus, Section, SectionKind};

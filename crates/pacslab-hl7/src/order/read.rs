@@ -137,7 +137,7 @@ impl Reader<'_> {
         let service = types::code_from_ce(self.group.field("OBR", 4), 1);
         if code.is_empty() {
             if required {
-                let spot = match self.group.has("AIS") {
+                let spot = match self.group.has("SCH") {
                     true => Spot::new("AIS", 3, 1),
                     false => Spot::new("OBR", 4, 1),
                 };

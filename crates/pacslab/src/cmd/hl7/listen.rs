@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pacslab_hl7::mllp::{Decoder, encode};
-use pacslab_hl7::{Code, Finding, Message, ack, names};
+use pacslab_hl7::{Code, Finding, Message, Options, ack, names};
 use pacslab_model::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Address to listen on; 0.0.0.0 lets other computers in [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<IpAddr>,
-    /// What every message is answered with: AA, AE or AR
+    /// What every message is answered with: AA, AE or AR, or READ for what the department's reader makes of it (`hl7.*` of the configuration)
     #[arg(long, default_value = "AA", value_name = "CODE", ignore_case = true)]
     answer: Answer,
     /// Show each field with its name
@@ -53,6 +53,8 @@ enum Answer {
     Error,
     #[value(name = "AR")]
     Reject,
+    #[value(name = "READ")]
+    Read,
 }
 
 /// Connections at a time; more wait.
@@ -65,6 +67,7 @@ impl crate::cmd::Run for Args {
     const EXAMPLES: &[Example] = &[
         ("pacslab hl7 listen --port 2576 --pretty", "shows each message with the names of its fields"),
         ("pacslab hl7 listen --port 2576 --answer AE --save messages", "keeps them, and refuses them all"),
+        ("pacslab hl7 listen --port 2576 --answer READ", "says what each means, and which field is at fault"),
     ];
 
     async fn run(self, context: &Context<'_>) -> Result {
@@ -89,7 +92,9 @@ impl crate::cmd::Run for Args {
         }
         let (done, mut ended) = mpsc::channel(1);
         let most = self.count.unwrap_or(u64::MAX);
-        let ear = Arc::new(Ear { args: self, out: *context.out, taken: AtomicU64::new(0), most, done });
+        let options = crate::department::hl7_options(&config);
+        let taken = AtomicU64::new(0);
+        let ear = Arc::new(Ear { args: self, options, out: *context.out, taken, most, done });
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return Ok(Exit::Done) };
@@ -118,12 +123,25 @@ impl crate::cmd::Run for Args {
 /// What all connections share.
 struct Ear {
     args: Args,
+    /// For `--answer READ`.
+    options: Options,
     out: Output,
     /// Messages so far.
     taken: AtomicU64,
     most: u64,
     /// Told when there were enough.
     done: mpsc::Sender<()>,
+}
+
+/// One message and what came of it.
+struct Heard<'a> {
+    message: &'a Message,
+    bytes: usize,
+    /// `None`: the sender wants none.
+    answer: Option<&'a str>,
+    kept: Option<&'a Path>,
+    /// What it says, or what is wrong with it; for `--answer READ`.
+    means: &'a [String],
 }
 
 impl Ear {
@@ -207,32 +225,45 @@ impl Ear {
             let text = format!("answered so because of --answer {code}");
             [Finding::error("MSH", 1, Code::ApplicationInternal, text)]
         };
+        let mut means = Vec::new();
         let answer = match self.args.answer {
             Answer::Accept => ack::accept(&message, &reply),
             Answer::Error => ack::error(&message, &said("AE"), &reply),
             Answer::Reject => ack::reject(&message, &said("AR"), &reply),
+            Answer::Read => match pacslab_hl7::read(&message, &self.options) {
+                Ok(incoming) => {
+                    means.extend(incoming.what.sentences());
+                    means.extend(incoming.warnings.iter().map(Finding::remark));
+                    ack::accept_with(&message, &incoming.warnings, &reply)
+                }
+                Err(refusal) => {
+                    means.extend(refusal.findings.iter().map(Finding::to_string));
+                    ack::refuse(&message, &refusal.findings, &reply)
+                }
+            },
         };
-        let wanted = ack::wanted(&message, self.args.answer == Answer::Accept);
-        let code = ack::parse(&answer).map_or("", |ack| ack.code.as_str());
-        self.tell(&message, peer, bytes.len(), wanted.then_some(code), kept.as_deref());
+        let code = ack::parse(&answer).map(|ack| ack.code);
+        let wanted = ack::wanted(&message, code.is_some_and(ack::AckCode::is_accepted));
+        let heard = Heard {
+            message: &message,
+            bytes: bytes.len(),
+            answer: code.filter(|_| wanted).map(ack::AckCode::as_str),
+            kept: kept.as_deref(),
+            means: &means,
+        };
+        self.tell(peer, &heard);
         Ok(wanted.then(|| answer.to_bytes()))
     }
 
-    fn tell(
-        &self,
-        message: &Message,
-        peer: SocketAddr,
-        bytes: usize,
-        answer: Option<&str>,
-        kept: Option<&Path>,
-    ) {
+    fn tell(&self, peer: SocketAddr, heard: &Heard<'_>) {
+        let Heard { message, bytes, answer, kept, means } = *heard;
         let (kind, event) = message.kind();
         let id = message.control_id();
         let from = format!("{}|{}", message.text("MSH-3"), message.text("MSH-4"));
         if self.out.json {
             self.out.json(&serde_json::json!({
                 "peer": peer.to_string(), "type": format!("{kind}^{event}"), "control_id": id,
-                "from": from, "bytes": bytes, "answer": answer,
+                "from": from, "bytes": bytes, "answer": answer, "means": means,
                 "path": kept.map(|path| path.display().to_string()),
                 "message": message.to_text(), "remarks": message.remarks(),
             }));
@@ -248,6 +279,9 @@ impl Ear {
                     text += &format!("  {}\n", printable(line));
                 }
             }
+        }
+        for meaning in means {
+            text += &format!("  {STRONG}={STRONG:#} {}\n", printable(meaning));
         }
         for remark in message.remarks() {
             text += &format!("  note: {}\n", printable(remark));
