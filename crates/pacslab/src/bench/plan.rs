@@ -12,12 +12,13 @@ use super::work::echo::Echo;
 use super::work::find::{Find, Question};
 use super::work::get::Get;
 use super::work::move_::Move;
+use super::work::order::Order;
 use super::work::qido::Qido;
 use super::work::store::Store;
 use super::work::stow::Stow;
 use super::work::wado::{Part, Wado};
 use super::work::workflow::Workflow;
-use super::work::worklist::Worklist;
+use super::work::worklist::{self, Worklist};
 
 /// The workloads as they are named on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -31,6 +32,7 @@ pub(crate) enum Name {
     Qido,
     Wado,
     Stow,
+    Order,
     Workflow,
 }
 
@@ -46,6 +48,7 @@ impl Name {
             Self::Qido => "qido",
             Self::Wado => "wado",
             Self::Stow => "stow",
+            Self::Order => "order",
             Self::Workflow => "workflow",
         }
     }
@@ -72,7 +75,7 @@ impl Name {
             Self::Echo => vec![Case::Echo { open: false }, Case::Echo { open: true }],
             Self::Store => each(Case::Store),
             Self::Find => Question::ALL.map(Case::Find).to_vec(),
-            Self::Worklist => vec![Case::Worklist],
+            Self::Worklist => worklist::Question::ALL.map(Case::Worklist).to_vec(),
             Self::Move => each(Case::Move),
             Self::Get => each(Case::Get),
             Self::Qido => vec![Case::Qido],
@@ -81,6 +84,7 @@ impl Name {
                 sizes.iter().flat_map(parts).collect()
             }
             Self::Stow => each(Case::Stow),
+            Self::Order => vec![Case::Order],
             Self::Workflow => vec![Case::Workflow],
         }
     }
@@ -92,12 +96,13 @@ pub(crate) enum Case {
     Echo { open: bool },
     Store(Size),
     Find(Question),
-    Worklist,
+    Worklist(worklist::Question),
     Move(Size),
     Get(Size),
     Qido,
     Wado(Part, Size),
     Stow(Size),
+    Order,
     Workflow,
 }
 
@@ -107,12 +112,13 @@ impl Case {
             Self::Echo { .. } => Name::Echo,
             Self::Store(_) => Name::Store,
             Self::Find(_) => Name::Find,
-            Self::Worklist => Name::Worklist,
+            Self::Worklist(_) => Name::Worklist,
             Self::Move(_) => Name::Move,
             Self::Get(_) => Name::Get,
             Self::Qido => Name::Qido,
             Self::Wado(..) => Name::Wado,
             Self::Stow(_) => Name::Stow,
+            Self::Order => Name::Order,
             Self::Workflow => Name::Workflow,
         }
     }
@@ -123,10 +129,12 @@ impl Case {
             Self::Echo { open: false } => "association each".to_owned(),
             Self::Echo { open: true } => "open association".to_owned(),
             Self::Find(question) => question.detail().to_owned(),
-            Self::Worklist | Self::Qido => "accession".to_owned(),
+            Self::Worklist(question) => question.detail().to_owned(),
+            Self::Qido => "accession".to_owned(),
             Self::Store(size) | Self::Stow(size) => size.to_string(),
             Self::Move(size) | Self::Get(size) => format!("study, {size}"),
             Self::Wado(part, size) => format!("{}, {size}", part.detail()),
+            Self::Order => "HL7 to acknowledged".to_owned(),
             Self::Workflow => "order to verified".to_owned(),
         }
     }
@@ -147,11 +155,15 @@ impl Case {
                 "no HTTP address of it is known (--http URL, in the order of --pacs)".to_owned()
             })
         };
+        let hl7 = || {
+            let none = "no HL7 door of it is known (--hl7 HOST:PORT)";
+            at.site.hl7.clone().ok_or_else(|| none.to_owned())
+        };
         Ok(match self {
             Self::Echo { open } => Arc::new(Echo { at, open }),
             Self::Store(size) => Arc::new(Store::new(at, size)),
             Self::Find(question) => Arc::new(Find { at, prepared, question }),
-            Self::Worklist => Arc::new(Worklist { at, prepared }),
+            Self::Worklist(question) => Arc::new(Worklist { at, prepared, question }),
             Self::Move(size) => {
                 let destination = ready.destination.clone()?;
                 Arc::new(Move { at, prepared, size, destination })
@@ -165,9 +177,9 @@ impl Case {
                 let server = server()?;
                 Arc::new(Stow::new(at, server, size))
             }
+            Self::Order => Arc::new(Order { hl7: hl7()?, at }),
             Self::Workflow => {
-                let hl7 = at.site.hl7.clone();
-                let hl7 = hl7.ok_or("no HL7 door of it is known (--hl7 HOST:PORT)")?;
+                let hl7 = hl7()?;
                 Arc::new(Workflow { at, hl7, size: Size::SMALL })
             }
         })

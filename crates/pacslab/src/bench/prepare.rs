@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pacslab_model::Clock;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -11,7 +12,8 @@ use super::runner::Fault;
 use super::sink::Sink;
 use super::size::Size;
 use super::work::store::Sender;
-use super::work::{At, Known, Prepared, workflow};
+use super::work::{At, Known, Prepared, workflow, worklist};
+use crate::clock::SystemClock;
 use crate::config::Peer;
 use crate::rest;
 
@@ -174,7 +176,8 @@ async fn orders(at: &At, hl7: &str, count: u64, prepared: &mut Prepared) -> Resu
     let mut sender = workflow::connect(hl7, at.site.target.timeout).await?;
     for _ in 0..count {
         let study = at.next_study();
-        workflow::place(&mut sender, at, study).await?;
+        let order = worklist::order_to_find(at, study, SystemClock.now());
+        workflow::send(&mut sender, at, &order).await?;
         prepared.orders.push(study);
     }
     Ok(())

@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// Images of a study that is fetched
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
     images: u64,
+    /// Orders that are put on the worklist to be found
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    orders: u64,
     /// The same data as another run [default: new ones]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -217,7 +220,7 @@ impl Args {
             sets: if fetches { self.size.clone() } else { Vec::new() },
             fetched: 4,
             images: self.images,
-            orders: if names.contains(&Name::Worklist) { 50 } else { 0 },
+            orders: if names.contains(&Name::Worklist) { self.orders } else { 0 },
             moves: names.contains(&Name::Move),
         }
     }

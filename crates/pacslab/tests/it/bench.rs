@@ -52,8 +52,10 @@ fn everything_is_measured_on_ours_and_what_was_written_is_there() {
         "--pacs", &pacs, "--http", &http, "--hl7", &hl7, "--size", "8KB,20KB", "--seed", "7",
     ]);
     assert_sound(&report);
-    let all =
-        ["echo", "store", "find", "worklist", "move", "get", "qido", "wado", "stow", "workflow"];
+    let all = [
+        "echo", "store", "find", "worklist", "move", "get", "qido", "wado", "stow", "order",
+        "workflow",
+    ];
     assert_eq!(workloads(&report), all);
     assert_eq!(report["not_offered"].as_array().map(Vec::len), Some(0), "{report}");
     // 6 to be found and 4 of 2 images of each size to be fetched; of each of 2 numbers of
@@ -63,7 +65,7 @@ fn everything_is_measured_on_ours_and_what_was_written_is_there() {
     let wrote = &report["targets"][0]["wrote"];
     assert_eq!(wrote["objects"], images, "{wrote}");
     assert_eq!(wrote["found"], images, "C-FIND agrees: {wrote}");
-    assert_eq!(wrote["orders"], 50 + 2 * 6 + 3 + 1, "{wrote}");
+    assert_eq!(wrote["orders"], 50 + 2 * (2 * 6 + 3 + 1), "{wrote}");
     let run = report["run"].as_str().unwrap();
     assert_eq!(wrote["patients"], format!("PLBENCH-{run}-*"));
     // QIDO agrees, and others have nothing of it
@@ -142,8 +144,10 @@ fn orthanc_is_measured_like_ours() {
     let all = ["echo", "store", "find", "worklist", "move", "get", "qido", "wado", "stow"];
     assert_eq!(workloads(&report), all, "{}", report["not_offered"]);
     let missing = &report["not_offered"];
-    assert_eq!(missing[0]["workload"], "workflow", "{missing}");
-    assert!(missing[0]["reason"].as_str().unwrap().contains("--hl7"), "{missing}");
+    for (at, workload) in ["order", "workflow"].into_iter().enumerate() {
+        assert_eq!(missing[at]["workload"], workload, "{missing}");
+        assert!(missing[at]["reason"].as_str().unwrap().contains("--hl7"), "{missing}");
+    }
     let wrote = &report["targets"][0]["wrote"];
     assert_eq!(wrote["objects"], wrote["found"], "C-FIND agrees: {wrote}");
     assert_eq!(wrote["objects"], orthanc.instances(), "REST agrees: {wrote}");

@@ -4,6 +4,7 @@ pub(crate) mod echo;
 pub(crate) mod find;
 pub(crate) mod get;
 pub(crate) mod move_;
+pub(crate) mod order;
 pub(crate) mod qido;
 pub(crate) mod store;
 pub(crate) mod stow;

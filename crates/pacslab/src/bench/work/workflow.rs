@@ -49,7 +49,11 @@ pub(crate) async fn connect(hl7: &str, timeout: Duration) -> Result<MllpClient, 
 
 /// Places an order, which has to be accepted.
 pub(crate) async fn place(orders: &mut MllpClient, at: &At, study: u64) -> Result<(), Fault> {
-    let order = worklist::order(at, study, SystemClock.now());
+    send(orders, at, &worklist::order(at, study, SystemClock.now())).await
+}
+
+/// Sends an order, which has to be accepted.
+pub(crate) async fn send(orders: &mut MllpClient, at: &At, order: &str) -> Result<(), Fault> {
     let answered = orders.send(order.as_bytes()).await.map_err(|error| hl7_fault(&error))?;
     let ack = answered.ack;
     if !ack.code.is_accepted() {
