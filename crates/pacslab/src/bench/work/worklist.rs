@@ -95,7 +95,7 @@ const STATIONS: u64 = 100;
 
 /// The station of an order that is there to be found, and whether it is of today.
 fn place(study: u64) -> (u64, bool) {
-    (study % STATIONS, study / STATIONS % 10 == 0)
+    (study % STATIONS, (study / STATIONS).is_multiple_of(10))
 }
 
 fn station_name(at: &At, station: u64) -> String {
