@@ -2,10 +2,10 @@
 
 use pacslab_hl7::order::OrderRequest;
 use pacslab_hl7::{Code, Finding, Severity};
-use pacslab_model::order::OrderChange;
+use pacslab_model::order::{OrderChange, OrderControl};
 
 use super::{Refused, Story, of_the_header, patients};
-use crate::orders::{Done, Work};
+use crate::orders::{Applied, Done, Work};
 
 /// Every order of the message, or none.
 pub(super) fn apply(
@@ -16,13 +16,22 @@ pub(super) fn apply(
 ) -> Result<Vec<Finding>, Refused> {
     let mut told = Vec::new();
     for request in requests {
+        let cleared = match request.control {
+            OrderControl::Change => request.cleared.clone(),
+            // a new order has nothing to delete, the others only name theirs
+            _ => Vec::new(),
+        };
         let change = OrderChange::from(request);
         if story.ids.is_empty() {
             story.ids = crate::orders::identifiers(&change.order);
         }
         let number = change.order.accession.clone();
         let read = change.remarks.clone();
-        match work.apply(change) {
+        let applied = work.apply(change).and_then(|applied| {
+            let order = work.clear(applied.order, &cleared)?;
+            Ok(Applied { order, ..applied })
+        });
+        match applied {
             Ok(applied) => {
                 story.ids = crate::orders::identifiers(&applied.order);
                 work.patient_of(&applied.order)

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 
+use pacslab_hl7::map::Attribute;
 use pacslab_model::order::{Order, OrderChange, OrderControl};
 use pacslab_model::{Event, Moment, Outcome};
 use pacslab_store::{Expect, OrderRecord, Papers, Put, StoreError};
@@ -121,6 +122,24 @@ impl<'a> Work<'a> {
                 // that it was refused remains true
                 self.ris.emit.emit(event.ids(identifiers(&asked)));
             })
+    }
+
+    /// Takes out of an order what its sender deletes; what a worklist item must have is filled
+    /// again. `order` is as the desk has it.
+    ///
+    /// # Errors
+    /// The desk cannot be read or written.
+    pub fn clear(&self, order: Order, cleared: &[Attribute]) -> Result<Order, RefusedOrder> {
+        let mut next = order.clone();
+        cleared.iter().for_each(|attribute| attribute.clear(&mut next));
+        if next == order {
+            return Ok(order);
+        }
+        let known = self.ris.known(self.papers, &order, OrderControl::Change)?;
+        let held = known.as_ref().map(|known| &known.order);
+        let next = self.ris.filled(self.papers, next, held, &mut Vec::new())?;
+        self.keep(&next, known.as_ref())?;
+        Ok(next)
     }
 
     /// Keeps an order as it now is; its files follow.
