@@ -23,6 +23,8 @@ pub enum Kind {
     Described,
     /// CX in PID, PV1 and MRG, else EI.
     Identifier,
+    /// The components of an address or a place as one text.
+    Joined,
     /// Date and time.
     Time,
     /// Every segment of that name, every repetition.
@@ -69,7 +71,7 @@ macro_rules! attributes {
     };
 }
 
-use Kind::{Code, Described, Each, Identifier, Name, Observed, Text, Time};
+use Kind::{Code, Described, Each, Identifier, Joined, Name, Observed, Text, Time};
 
 attributes! {
     PatientID "(0010,0020)" "patient identifier" Identifier, ["PID-3"] ["PID-2"]
@@ -77,7 +79,7 @@ attributes! {
     PatientBirthDate "(0010,0030)" "birth date" Time, ["PID-7.1"] []
     PatientSex "(0010,0040)" "sex" Text, ["PID-8.1"] []
     PatientMotherBirthName "(0010,1060)" "mother's birth name" Name, ["PID-6"] []
-    PatientAddress "(0010,1040)" "address" Text, ["PID-11"] []
+    PatientAddress "(0010,1040)" "address" Joined, ["PID-11"] []
     PatientWeight "(0010,1030)" "body weight" Observed(&["Body Weight", "29463-7", "3141-9"]), ["OBX-5"] []
     PatientSize "(0010,1020)" "body height" Observed(&["Body Height", "8302-2", "3137-7"]), ["OBX-5"] []
     PatientState "(0038,0500)" "danger code" Described, ["OBR-12"] []
@@ -86,7 +88,7 @@ attributes! {
     PregnancyStatus "(0010,21C0)" "pregnancy status" Each, ["PV1-15"] []
     AdmissionID "(0038,0010)" "visit number" Identifier, ["PV1-19" "PID-18"] []
     RouteOfAdmissions "(0038,0016)" "patient class" Text, ["PV1-2.1"] []
-    CurrentPatientLocation "(0038,0300)" "patient location" Text, ["PV1-3"] []
+    CurrentPatientLocation "(0038,0300)" "patient location" Joined, ["PV1-3"] []
     ReferringPhysicianName "(0008,0090)" "referring physician" Name, ["PV1-8"] []
     PlacerOrderNumberImagingServiceRequest "(0040,2016)" "placer order number" Identifier, ["ORC-2" "OBR-2" "SCH-26"] []
     FillerOrderNumberImagingServiceRequest "(0040,2017)" "filler order number" Identifier, ["ORC-3" "OBR-3" "SCH-27"] []

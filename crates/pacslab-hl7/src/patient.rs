@@ -107,7 +107,7 @@ impl Reader<'_> {
 
     /// XAD as one line: street, other designation, city, state, code, country.
     fn address(&mut self) -> String {
-        self.whole(Attribute::PatientAddress, |field| {
+        self.joined(Attribute::PatientAddress, |field| {
             let parts = (1..=6).map(|n| component(field, n)).filter(|part| !part.is_empty());
             parts.collect::<Vec<_>>().join(", ")
         })
@@ -119,7 +119,7 @@ impl Reader<'_> {
         value.filter(|value| value.is_finite() && *value > 0.0).map(decimal).unwrap_or_default()
     }
 
-    fn pregnancy(&self) -> Option<u16> {
+    fn pregnancy(&mut self) -> Option<u16> {
         let codes = self.each(Attribute::PregnancyStatus, first);
         codes.iter().any(|code| code.eq_ignore_ascii_case("B6")).then_some(3)
     }
@@ -130,7 +130,7 @@ impl Reader<'_> {
             admission: self.identifier(Attribute::AdmissionID).1,
             // U says that nobody knows, N that there is no visit
             class: if matches!(class.as_str(), "U" | "N") { String::new() } else { class },
-            location: self.whole(Attribute::CurrentPatientLocation, location),
+            location: self.joined(Attribute::CurrentPatientLocation, location),
             referring_physician: self.name(Attribute::ReferringPhysicianName),
         }
     }

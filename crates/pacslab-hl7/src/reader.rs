@@ -50,6 +50,13 @@ struct Found<'a> {
     path: &'a Path,
 }
 
+impl Found<'_> {
+    /// What the path leads to: the first subcomponent, or the one it names.
+    fn text(&self) -> String {
+        first(self.path.within(self.field))
+    }
+}
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(group: &'a Group<'a>, options: &'a Options) -> Self {
         let kind = group.message.kind().0.to_ascii_uppercase();
@@ -67,17 +74,16 @@ impl<'a> Reader<'a> {
 
     /// The first component that the attribute's sources have.
     pub(crate) fn text(&mut self, attribute: Attribute) -> (Spot, String) {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Text | Kind::Time));
         let found = self.find(attribute, |found| {
-            let text = match found.path.component {
-                Some(n) => component(found.field, n),
-                None => first(found.field),
-            };
+            let text = found.text();
             (!text.is_empty()).then_some(text)
         });
         found.unwrap_or_else(|| (self.missing(attribute), String::new()))
     }
 
     pub(crate) fn name(&mut self, attribute: Attribute) -> PersonName {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Name));
         let found = self.find(attribute, |found| {
             let name = name_at(&found.path.segment, found.field);
             (!name.is_empty()).then_some(name)
@@ -87,6 +93,7 @@ impl<'a> Reader<'a> {
 
     /// A code, or a meaning alone.
     pub(crate) fn code(&mut self, attribute: Attribute) -> Concept {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Code));
         let found = self.find(attribute, |found| {
             let code = types::code_from_ce(found.field, found.path.component.unwrap_or(1));
             (!code.is_empty()).then_some(code)
@@ -95,13 +102,20 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn described(&mut self, attribute: Attribute) -> String {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Described));
         self.whole(attribute, described)
     }
 
+    pub(crate) fn joined(&mut self, attribute: Attribute, join: fn(Value<'a>) -> String) -> String {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Joined));
+        self.whole(attribute, join)
+    }
+
     pub(crate) fn identifier(&mut self, attribute: Attribute) -> (Spot, Identifier) {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Identifier));
         let found = self.find(attribute, |found| {
             let id = match found.path.component {
-                Some(n) => Identifier::new(component(found.field, n), ""),
+                Some(_) => Identifier::new(found.text(), ""),
                 None => identifier_at(&found.path.segment, found.field),
             };
             (!id.id.is_empty()).then_some(id)
@@ -111,6 +125,7 @@ impl<'a> Reader<'a> {
 
     /// The identifiers of all repetitions.
     pub(crate) fn identifiers(&mut self, attribute: Attribute) -> Vec<Identifier> {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Identifier));
         let found = self.find(attribute, |found| {
             let ids = found.field.repetitions();
             let ids = ids.map(|id| identifier_at(&found.path.segment, id));
@@ -121,10 +136,10 @@ impl<'a> Reader<'a> {
     }
 
     /// What `read` makes of the whole field.
-    pub(crate) fn whole(&mut self, attribute: Attribute, read: fn(Value<'a>) -> String) -> String {
+    fn whole(&mut self, attribute: Attribute, read: fn(Value<'a>) -> String) -> String {
         let found = self.find(attribute, |found| {
             let text = match found.path.component {
-                Some(n) => component(found.field, n),
+                Some(_) => found.text(),
                 None => read(found.field),
             };
             (!text.is_empty()).then_some(text)
@@ -146,23 +161,34 @@ impl<'a> Reader<'a> {
     }
 
     /// What `read` makes of all repetitions of all segments of the sources.
-    pub(crate) fn each(&self, attribute: Attribute, read: fn(Value<'a>) -> String) -> Vec<String> {
-        let mut texts = Vec::new();
-        for source in self.options.sources.of(attribute) {
+    pub(crate) fn each(
+        &mut self,
+        attribute: Attribute,
+        read: fn(Value<'a>) -> String,
+    ) -> Vec<String> {
+        self.is_written_as(attribute, |kind| matches!(kind, Kind::Each));
+        let options: &'a Options = self.options;
+        for source in options.sources.of(attribute) {
             let path = &source.path;
             // notes in front of the orders are about the patient
             let segments: Vec<Segment<'a>> = match path.segment.as_str() {
                 "NTE" => self.group.own("NTE").map(|(segment, _)| segment).collect(),
                 name => self.group.all(name).collect(),
             };
-            let fields = segments.iter().map(|segment| segment.field(path.field));
-            let values = fields.flat_map(|field| field.repetitions());
-            texts.extend(values.map(read).filter(|text| !text.is_empty()));
+            let fields: Vec<Value<'a>> =
+                segments.iter().map(|segment| segment.field(path.field)).collect();
+            if fields.iter().any(Value::is_delete) {
+                self.deleted(attribute);
+                return Vec::new();
+            }
+            let values = fields.iter().flat_map(Value::repetitions);
+            let texts = values.map(|value| read(path.within(value)));
+            let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
             if !texts.is_empty() {
-                break;
+                return texts;
             }
         }
-        texts
+        Vec::new()
     }
 
     /// A number observed: OBX-5 and OBX-6 of the OBX that is named so, or a plain number elsewhere.
@@ -221,15 +247,13 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if field.is_delete() || path.within(field).is_delete() {
-                if !self.cleared.contains(&attribute) {
-                    self.cleared.push(attribute);
-                }
+                self.deleted(attribute);
                 return None;
             }
-            let Some(value) = read(&Found { field, path }) else { continue };
+            let found = Found { field, path };
+            let Some(value) = read(&found) else { continue };
             if source.practice {
-                let what = attribute.row().what;
-                let text = first(path.within(field));
+                let (what, text) = (attribute.row().what, found.text());
                 let spot = self.missing(attribute);
                 let remark = format!("no {what}; '{text}' of {path} is taken");
                 self.warn(&spot, Code::RequiredFieldMissing, remark);
@@ -237,6 +261,18 @@ impl<'a> Reader<'a> {
             return Some((Spot::of(path), value));
         }
         None
+    }
+
+    fn deleted(&mut self, attribute: Attribute) {
+        if !self.cleared.contains(&attribute) {
+            self.cleared.push(attribute);
+        }
+    }
+
+    /// Holds whoever asks for an attribute to what the table says of it.
+    fn is_written_as(&self, attribute: Attribute, right: fn(Kind) -> bool) {
+        let row = attribute.row();
+        debug_assert!(right(row.kind), "{} is written as {:?}", row.keyword, row.kind);
     }
 
     fn field(&self, path: &Path) -> Value<'a> {

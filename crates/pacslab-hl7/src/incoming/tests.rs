@@ -170,6 +170,25 @@ fn each_order_control_is_what_it_is_here() {
     }
 }
 
+#[test]
+fn a_configured_path_may_name_a_subcomponent_or_a_repetition() {
+    let number = |line: &str| {
+        let mut options = Options {
+            default_station: pacslab_model::AeTitle::new("ANY").ok(),
+            ..Options::default()
+        };
+        options.sources.set_line(line).unwrap();
+        let message = edited("orm_o01_nw_231", "ZDS|", "ZAC|a~b^c&d\nAL1|1||^Nuts\nZDS|");
+        let What::Orders(requests) = read(&message, &options).unwrap().what else { panic!() };
+        (requests[0].order.accession.clone(), requests[0].order.patient.allergies.clone())
+    };
+    assert_eq!(number("AccessionNumber=ZAC-1[2].2.2").0, "d");
+    assert_eq!(number("AccessionNumber=ZAC-1[2].2").0, "c");
+    assert_eq!(number("AccessionNumber=ZAC-9,ZAC-1").0, "a");
+    assert_eq!(number("Allergies=ZAC-1.2").1, "c");
+    assert_eq!(number("Allergies=AL1-3").1, "Nuts");
+}
+
 /// Each row of the table, from a message that has the value in one place only.
 #[test]
 fn every_source_of_the_table_is_read() {
