@@ -38,6 +38,8 @@ macro_rules! statuses {
 
 statuses! {
     SUCCESS = 0x0000, "success", "PS3.7 C.1.1";
+    NO_SUCH_ATTRIBUTE = 0x0105, "no such attribute", "PS3.7 C.5";
+    INVALID_ATTRIBUTE_VALUE = 0x0106, "invalid attribute value", "PS3.7 C.5";
     ATTRIBUTE_LIST_ERROR = 0x0107, "attribute list error", "PS3.7 C.4.2";
     PROCESSING_FAILURE = 0x0110, "processing failure", "PS3.7 C.5.11";
     DUPLICATE_INSTANCE = 0x0111, "duplicate SOP instance", "PS3.7 C.5.5";
@@ -125,13 +127,23 @@ pub struct StatusReply {
     pub comment: Option<String>,
     /// Offending Element (0000,0901).
     pub offending: Vec<Tag>,
+    /// Error ID (0000,0903): the service's own number for what went wrong.
+    pub error_id: Option<u16>,
+    /// Attribute Identifier List (0000,1005): which attributes a normalized operation failed on.
+    pub attributes: Vec<Tag>,
 }
 
 impl StatusReply {
     pub const SUCCESS: Self = Self::of(Status::SUCCESS);
 
     pub const fn of(status: Status) -> Self {
-        Self { status, comment: None, offending: Vec::new() }
+        Self {
+            status,
+            comment: None,
+            offending: Vec::new(),
+            error_id: None,
+            attributes: Vec::new(),
+        }
     }
 
     /// With a comment, cut to the 64 characters of an LO; backslash would delimit values.
@@ -144,11 +156,21 @@ impl StatusReply {
         };
         let comment: String = comment.as_ref().chars().take(64).map(clean).collect();
         let comment = Some(comment.trim_end().to_owned()).filter(|text| !text.is_empty());
-        Self { status, comment, offending: Vec::new() }
+        Self { comment, ..Self::of(status) }
     }
 
     pub fn offending(mut self, tag: Tag) -> Self {
         self.offending.push(tag);
+        self
+    }
+
+    pub fn error_id(mut self, id: u16) -> Self {
+        self.error_id = Some(id);
+        self
+    }
+
+    pub fn attribute(mut self, tag: Tag) -> Self {
+        self.attributes.push(tag);
         self
     }
 }

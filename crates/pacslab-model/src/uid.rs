@@ -99,6 +99,7 @@ pub mod uids {
     pub const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
     pub const MODALITY_WORKLIST_FIND: &str = "1.2.840.10008.5.1.4.31";
     pub const MPPS: &str = "1.2.840.10008.3.1.2.3.3";
+    pub const MPPS_RETRIEVE: &str = "1.2.840.10008.3.1.2.3.4";
     pub const STORAGE_COMMITMENT_PUSH: &str = "1.2.840.10008.1.20.1";
     /// The media storage SOP class in the meta header of a `.wl` file: no class of the standard
     /// fits, and this private one of DCMTK is what worklist tools write.

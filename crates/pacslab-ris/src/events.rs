@@ -12,9 +12,11 @@ pub const WORKLIST_REMOVED: &str = "worklist.removed";
 pub const ORDER: &str = "ris.order";
 /// A patient was registered, changed, merged, came or left.
 pub const PATIENT: &str = "ris.patient";
+/// A scanner reported on a performed procedure step.
+pub const PERFORMED: &str = "ris.performed";
 /// The first images of an order came.
 pub const IMAGES: &str = "ris.images";
-/// Images came that fit no order, or the order of another patient.
+/// Images or a scanner's report came that fit no order, or the order of another patient.
 pub const UNMATCHED: &str = "ris.unmatched";
 /// An HL7 message was received and answered.
 pub const HL7_IN: &str = "hl7.in";

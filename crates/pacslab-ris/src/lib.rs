@@ -11,6 +11,7 @@ pub mod machine;
 pub mod mllp;
 mod orders;
 pub mod patients;
+pub mod performed;
 mod refile;
 pub mod worklist;
 
@@ -18,5 +19,6 @@ pub use arrivals::Images;
 pub use hl7::{Heard, Hl7Inbox};
 pub use orders::{Applied, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings, Shown, Work};
 pub use patients::{PatientApplied, PatientRecord, Presence, RefusedPatient};
+pub use performed::{PerformedStatus, PerformedStep, RefusedReport};
 pub use refile::Refile;
 pub use worklist::{Item, Worklist, WorklistEntry, WorklistError, WorklistSettings};

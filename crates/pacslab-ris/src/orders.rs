@@ -43,8 +43,9 @@ pub struct RisSettings {
     pub accession_prefix: String,
     /// The first images of a study start its step.
     pub images_start_steps: bool,
-    /// A step that has started is offered no longer. Otherwise its `.wl` file goes on saying
-    /// SCHEDULED until the step ends, as with a worklist server that only knows files.
+    /// A step that images have started is offered no longer. Otherwise its `.wl` file goes on
+    /// saying SCHEDULED until the step ends, as with a worklist server that only knows files. One
+    /// that its scanner has reported on says STARTED in any case.
     pub started_leaves: bool,
     /// XO may change a step that has started.
     pub change_started: bool,
@@ -237,7 +238,7 @@ impl Ris {
         let folder = self.worklist.folder();
         let mut files = Vec::new();
         for step in &order.steps {
-            let Some(status) = self.offered_as(step.status) else {
+            let Some(status) = self.offered_as(order, step)? else {
                 for name in file::remove(folder, order, step)? {
                     let text = format!("{name} removed: the step is {}", step.status.as_str());
                     self.tell(events::WORKLIST_REMOVED, text, order);
@@ -262,14 +263,21 @@ impl Ris {
     }
 
     /// What the file of a step says about it; `None`: it has none.
-    pub(crate) fn offered_as(&self, status: StepStatus) -> Option<StepStatus> {
-        match status {
-            StepStatus::Started | StepStatus::Departed if !self.settings.started_leaves => {
+    pub(crate) fn offered_as(
+        &self,
+        order: &Order,
+        step: &ScheduledStep,
+    ) -> Result<Option<StepStatus>, StoreError> {
+        Ok(match step.status {
+            StepStatus::Started | StepStatus::Departed
+                if !self.settings.started_leaves
+                    && self.performed_of(order, &step.id)?.is_empty() =>
+            {
                 Some(StepStatus::Scheduled)
             }
             status if machine::is_final(status) => None,
             status => Some(status),
-        }
+        })
     }
 
     pub(crate) fn tell(&self, kind: &'static str, text: String, order: &Order) {

@@ -11,7 +11,7 @@ use pacslab_dimse::{
     refuse,
 };
 use pacslab_model::{AeTitle, Clock, Emit};
-use pacslab_ris::Worklist;
+use pacslab_ris::{Ris, Worklist};
 
 use crate::gate::Gate;
 use crate::services;
@@ -20,6 +20,8 @@ use crate::services;
 pub struct Door {
     pub archive: Arc<Archive>,
     pub worklist: Arc<Worklist>,
+    /// Who is told what scanners report.
+    pub ris: Arc<Ris>,
     /// Our AE title; other called titles are accepted as well, unless the policy forbids it.
     pub aet: AeTitle,
     /// Who is known: C-MOVE goes to no others. Changes while the department runs.

@@ -11,6 +11,7 @@ mod gate;
 mod get;
 mod identifier;
 mod move_;
+mod mpps;
 pub mod policy;
 mod services;
 mod status_map;

@@ -12,7 +12,7 @@ use pacslab_model::{Uid, uids};
 
 use crate::door::Door;
 use crate::identifier::Root;
-use crate::{find_study, find_worklist, get, move_, store, verification};
+use crate::{find_study, find_worklist, get, move_, mpps, store, verification};
 
 /// One DIMSE service as SCP.
 #[derive(Clone, Copy)]
@@ -155,6 +155,36 @@ pub static SERVICES: &[Service] = &[
         offer: Offer::SERVICE,
         perform: |door, association, context, request| {
             Box::pin(find_worklist::perform(door, association, context, request))
+        },
+    },
+    Service {
+        name: "Modality Performed Procedure Step",
+        abstract_syntax: AbstractSyntax::Uid(uids::MPPS),
+        command: Field::NCreate,
+        section: "PS3.4 F.7",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(mpps::perform(door, association, context, request))
+        },
+    },
+    Service {
+        name: "Modality Performed Procedure Step",
+        abstract_syntax: AbstractSyntax::Uid(uids::MPPS),
+        command: Field::NSet,
+        section: "PS3.4 F.7",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(mpps::perform(door, association, context, request))
+        },
+    },
+    Service {
+        name: "Modality Performed Procedure Step Retrieve",
+        abstract_syntax: AbstractSyntax::Uid(uids::MPPS_RETRIEVE),
+        command: Field::NGet,
+        section: "PS3.4 F.8",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(mpps::perform(door, association, context, request))
         },
     },
 ];

@@ -130,6 +130,7 @@ impl Department {
         let door = Arc::new(pacslab_scp::Door {
             archive: archive.clone(),
             worklist: worklist.clone(),
+            ris: ris.clone(),
             aet: config.dicom.aet.clone(),
             peers: peers.clone(),
             gate: Gate::new(policy(config)),

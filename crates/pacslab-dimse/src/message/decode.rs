@@ -30,6 +30,8 @@ pub fn decode(bytes: &[u8]) -> Result<Command, CommandError> {
                 status: Status(set.us(el::STATUS, "status")?),
                 comment: set.text(el::COMMENT),
                 offending: set.tags(el::OFFENDING),
+                error_id: set.us(el::ERROR_ID, "").ok(),
+                attributes: set.tags(el::ATTRIBUTES),
             },
             counts: set.counts(),
             type_id: set

@@ -115,11 +115,17 @@ impl<'a> Writer<'a> {
         if let Some(comment) = &response.reply.comment {
             self.element(el::COMMENT, comment.as_bytes(), b' ');
         }
+        if let Some(id) = response.reply.error_id {
+            self.us(el::ERROR_ID, id);
+        }
         self.uid(el::AFFECTED_INSTANCE, &response.sop_instance);
+        if let (Some(id), Field::EventReport) = (response.type_id, response.field) {
+            self.us(el::EVENT_TYPE, id);
+        }
+        self.tags(el::ATTRIBUTES, &response.reply.attributes);
         match (response.type_id, response.field) {
-            (Some(id), Field::EventReport) => self.us(el::EVENT_TYPE, id),
-            (Some(id), _) => self.us(el::ACTION_TYPE, id),
-            (None, _) => {}
+            (Some(id), field) if field != Field::EventReport => self.us(el::ACTION_TYPE, id),
+            _ => {}
         }
         if let Some(counts) = response.counts {
             if let Some(remaining) = counts.remaining {

@@ -277,6 +277,7 @@ mod el {
     pub(super) const STATUS: u16 = 0x0900;
     pub(super) const OFFENDING: u16 = 0x0901;
     pub(super) const COMMENT: u16 = 0x0902;
+    pub(super) const ERROR_ID: u16 = 0x0903;
     pub(super) const AFFECTED_INSTANCE: u16 = 0x1000;
     pub(super) const REQUESTED_INSTANCE: u16 = 0x1001;
     pub(super) const EVENT_TYPE: u16 = 0x1002;

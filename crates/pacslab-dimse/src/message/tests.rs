@@ -66,6 +66,8 @@ proptest! {
         let mut response = request.response(Status(status));
         response.reply.comment = comment;
         response.reply.offending = vec![Tag::new(0x10, 0x20), Tag::new(0x40, 0xA010)];
+        response.reply.error_id = counts.map(|(id, _)| id);
+        response.reply.attributes = vec![Tag::new(0x40, 0x252)];
         response.counts = counts.map(|(completed, failed)| SubOperations {
             remaining: Some(3), completed, failed, warning: 1,
         });

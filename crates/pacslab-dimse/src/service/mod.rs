@@ -7,6 +7,7 @@
 pub mod find;
 pub mod get;
 pub mod move_;
+pub mod normalized;
 mod retrieve;
 pub mod store;
 pub mod verification;
@@ -102,12 +103,22 @@ impl<'a> Exchange<'a> {
         identifier: &Dataset,
         during: &'static str,
     ) -> Result<Self, Error> {
+        Self::of(association, operation, Some(identifier), during).await
+    }
+
+    async fn of(
+        association: &'a mut Association,
+        operation: Operation,
+        dataset: Option<&Dataset>,
+        during: &'static str,
+    ) -> Result<Self, Error> {
         let context = association.context_for(operation.sop_class().as_str(), None)?;
         let message_id = association.next_message_id();
         let syntax = TransferSyntax::from_uid(context.transfer_syntax.as_str());
-        let data = pacslab_dicom::encode(identifier, &syntax);
-        let request = Request { message_id, has_data: true, operation };
-        association.send_request(&context, request, Data::Bytes(&data)).await?;
+        let data = dataset.map(|dataset| pacslab_dicom::encode(dataset, &syntax));
+        let request = Request { message_id, has_data: data.is_some(), operation };
+        let data = data.as_deref().map_or(Data::None, Data::Bytes);
+        association.send_request(&context, request, data).await?;
         Ok(Self { association, context, message_id, during, ended: false })
     }
 

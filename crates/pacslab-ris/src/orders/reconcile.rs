@@ -40,7 +40,7 @@ impl Ris {
             for step in &order.steps {
                 let key = (order.accession.clone(), order.filler.issuer.clone(), step.id.clone());
                 let files = there.remove(&key).unwrap_or_default();
-                right &= match self.offered_as(step.status) {
+                right &= match self.offered_as(&order, step)? {
                     Some(status) => {
                         let bytes = file::bytes(&order, step, status);
                         matches!(&files[..], [(_, digest)] if *digest == crate::worklist::digest(&bytes))

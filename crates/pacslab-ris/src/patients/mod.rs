@@ -131,6 +131,19 @@ fn find(papers: &dyn Papers, id: &Identifier) -> Result<Option<Found>, StoreErro
     Ok(PATIENTS.get(papers, &key(&bare))?.and_then(own))
 }
 
+/// Whether two identifiers are of one patient: by what both say, or by a merge.
+pub(crate) fn same(
+    papers: &dyn Papers,
+    told: &Identifier,
+    ordered: &Identifier,
+) -> Result<bool, StoreError> {
+    let alike = |id: &Identifier| {
+        let (a, b) = (authority(id), authority(ordered));
+        id.id == ordered.id && (a == b || a.is_empty() || b.is_empty())
+    };
+    Ok(alike(told) || find(papers, told)?.is_some_and(|found| alike(&found.record.patient.id)))
+}
+
 impl Ris {
     /// The patient whom an identifier leads to, a retired one too.
     ///

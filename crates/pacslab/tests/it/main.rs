@@ -34,6 +34,7 @@ mod layouts;
 mod mllp;
 mod modality;
 mod move_;
+mod mpps;
 mod outgoing;
 mod peers_alone;
 mod pressure;
