@@ -229,7 +229,7 @@ fn request(item: &WorklistItem, study: &Uid) -> Dataset {
     request.0
 }
 
-fn performed_description(item: &WorklistItem) -> &str {
+pub(crate) fn performed_description(item: &WorklistItem) -> &str {
     match item.step_description() {
         "" => item.procedure_description(),
         text => text,

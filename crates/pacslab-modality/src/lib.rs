@@ -14,12 +14,14 @@ mod item;
 mod person;
 pub mod phantom;
 mod random;
+mod report;
 pub mod scanner;
 
 pub use acquire::{Acquisition, Error, Instance, Options, Series, acquire, possible};
 pub use catalogue::Exam;
 pub use files::{WriteError, file_name};
 pub use item::{BadItem, WorklistItem};
+pub use report::{Done, Ending, Reason, Reported};
 pub use scanner::{Found, Scanner, Sent, WorklistKeys};
 
 /// Raised whenever the same seed gives other bytes than before; each object records it.

@@ -1,5 +1,7 @@
 //! The sequence that a scanner plays on the network, with any archive: worklist, acquisition,
-//! store. IHE RAD TF-1 3 (Scheduled Workflow), PS3.4 K and B.
+//! store. IHE RAD TF-1 3 (Scheduled Workflow), PS3.4 K and B. What it reports of it is in `report`.
+
+use std::collections::HashSet;
 
 use pacslab_dicom::{Dataset, encode};
 use pacslab_dimse::service::store::StoreRequest;
@@ -15,7 +17,7 @@ use crate::item::{BadItem, WorklistItem};
 pub struct Scanner {
     /// Its AE title, timeouts and where its events go.
     pub requestor: Requestor,
-    /// Who answers worklist queries.
+    /// Who answers worklist queries and is told of performed steps.
     pub worklist: Remote,
     /// Who takes the images.
     pub archive: Remote,
@@ -46,6 +48,8 @@ pub struct Found {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sent {
     pub stored: usize,
+    /// Which ones, those with warnings included.
+    pub instances: HashSet<Uid>,
     /// Stored with a warning (PS3.4 B.2.3), and what the archive said.
     pub warnings: Vec<(Uid, StatusReply)>,
 }
@@ -56,6 +60,8 @@ pub enum Error {
     Worklist { remote: Remote, source: pacslab_dimse::Error },
     #[error("worklist of {remote}: the query ended with {reply}")]
     Refused { remote: Remote, reply: StatusReply },
+    #[error("performed step, {remote}: {source}")]
+    Report { remote: Remote, source: pacslab_dimse::Error },
     #[error("archive {remote}, after {stored} images: {source}")]
     Store { remote: Remote, stored: usize, source: pacslab_dimse::Error },
     #[error(
@@ -105,10 +111,19 @@ impl Scanner {
     /// # Errors
     /// The association failed, or the archive refused an image.
     pub async fn send(&self, acquisition: &Acquisition) -> Result<Sent, Error> {
+        let mut sent = Sent::default();
+        self.send_into(acquisition, &mut sent).await?;
+        Ok(sent)
+    }
+
+    /// The same; `sent` tells what the archive took also when it fails in between.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_into(&self, acquisition: &Acquisition, sent: &mut Sent) -> Result<(), Error> {
         let kinds = acquisition
             .instances()
             .map(|one| (one.meta.sop_class.as_str(), one.meta.transfer_syntax.uid()));
-        let mut sent = Sent::default();
         for contexts in choose_contexts(kinds) {
             let ours = |one: &&Instance| {
                 contexts.iter().any(|context| {
@@ -120,9 +135,9 @@ impl Scanner {
                 })
             };
             let batch: Vec<&Instance> = acquisition.instances().filter(ours).collect();
-            self.send_batch(contexts.into(), &batch, &mut sent).await?;
+            self.send_batch(contexts.into(), &batch, sent).await?;
         }
-        Ok(sent)
+        Ok(())
     }
 
     async fn send_batch(
@@ -154,6 +169,7 @@ impl Scanner {
                 });
             }
             sent.stored += 1;
+            sent.instances.insert(meta.sop_instance.clone());
         }
         association.release().await.map_err(|source| failed(sent.stored, source))
     }
