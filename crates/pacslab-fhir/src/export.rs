@@ -420,7 +420,9 @@ fn transaction(resources: impl IntoIterator<Item = (String, Resource)>) -> Bundl
 }
 
 fn request_status(order: &Order) -> &'static str {
-    let is_over = |s: &StepStatus| matches!(s, StepStatus::Cancelled | StepStatus::Discontinued);
+    let is_over = |s: &StepStatus| {
+        matches!(s, StepStatus::Cancelled | StepStatus::Discontinued | StepStatus::NoShow)
+    };
     let all: Vec<StepStatus> = order.steps.iter().map(|step| step.status).collect();
     let left: Vec<&StepStatus> = all.iter().filter(|status| !is_over(status)).collect();
     match (all.is_empty(), left.is_empty()) {

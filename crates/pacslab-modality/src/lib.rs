@@ -16,6 +16,7 @@ pub mod phantom;
 mod random;
 mod report;
 pub mod scanner;
+pub mod sr;
 
 pub use acquire::{Acquisition, Error, Instance, Options, Series, acquire, possible};
 pub use catalogue::Exam;

@@ -179,7 +179,7 @@ pub struct ScheduledStep {
     pub status: StepStatus,
 }
 
-/// (0040,0020) ScheduledProcedureStepStatus; the last three are the lab's own words for steps
+/// (0040,0020) ScheduledProcedureStepStatus; the last four are the lab's own words for steps
 /// that have left the worklist. PS3.3 C.4.10 names the first five.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -193,10 +193,12 @@ pub enum StepStatus {
     Completed,
     Discontinued,
     Cancelled,
+    /// The patient did not come.
+    NoShow,
 }
 
 impl StepStatus {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Scheduled,
         Self::Arrived,
         Self::Ready,
@@ -205,6 +207,7 @@ impl StepStatus {
         Self::Completed,
         Self::Discontinued,
         Self::Cancelled,
+        Self::NoShow,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -217,6 +220,7 @@ impl StepStatus {
             Self::Completed => "COMPLETED",
             Self::Discontinued => "DISCONTINUED",
             Self::Cancelled => "CANCELLED",
+            Self::NoShow => "NOSHOW",
         }
     }
 

@@ -14,6 +14,8 @@ pub const ORDER: &str = "ris.order";
 pub const PATIENT: &str = "ris.patient";
 /// A scanner reported on a performed procedure step.
 pub const PERFORMED: &str = "ris.performed";
+/// A report came, or was signed.
+pub const REPORT: &str = "ris.report";
 /// The first images of an order came.
 pub const IMAGES: &str = "ris.images";
 /// Images or a scanner's report came that fit no order, or the order of another patient.

@@ -2,6 +2,8 @@
 
 mod orders;
 mod patients;
+mod reports;
+mod schedule;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -178,12 +180,11 @@ impl Hl7Inbox {
             What::Patients(changes) => {
                 told.extend(patients::apply(work, &changes, self.options.strict, story)?);
             }
-            What::Reports(_) | What::Appointment(_) => {
-                let (kind, event) = message.kind();
-                let text = format!("nothing is done with {kind}^{event} yet");
-                story.said.push(text.clone());
-                let finding = Finding::error("MSH", 1, Code::UnsupportedMessageType, text);
-                return Err(Refused::Sender(vec![finding.at(9, 1)]));
+            What::Appointment(appointment) => {
+                told.extend(schedule::apply(work, &appointment, self.options.strict, story)?);
+            }
+            What::Reports(reports) => {
+                told.extend(reports::apply(work, &reports, self.options.strict, story)?);
             }
         }
         Ok(told)

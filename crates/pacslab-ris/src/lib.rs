@@ -1,4 +1,4 @@
-//! The RIS: orders, procedure steps, the worklist and its folder, the HL7 door.
+//! The RIS: orders, procedure steps, reports, the worklist and its folder, the HL7 door.
 //!
 //! An order comes through any door as an `OrderChange`; [`Ris::apply`] makes it durable, moves its
 //! steps through the table of [`machine`] and writes their `.wl` files, and only then answers.
@@ -13,12 +13,17 @@ mod orders;
 pub mod patients;
 pub mod performed;
 mod refile;
+pub mod reports;
 pub mod worklist;
 
 pub use arrivals::Images;
 pub use hl7::{Heard, Hl7Inbox};
-pub use orders::{Applied, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings, Shown, Work};
+pub use orders::{
+    Applied, Booked, BookingState, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings, Shown,
+    Work,
+};
 pub use patients::{PatientApplied, PatientRecord, Presence, RefusedPatient};
 pub use performed::{PerformedStatus, PerformedStep, RefusedReport};
 pub use refile::Refile;
+pub use reports::{OrderState, ReportApplied, ReportRecord, ReportSection, ReportState, Signed};
 pub use worklist::{Item, Worklist, WorklistEntry, WorklistError, WorklistSettings};

@@ -3,7 +3,7 @@
 //! ```text
 //! SCHEDULED -> ARRIVED -> READY -> STARTED -> DEPARTED -> COMPLETED
 //!      \__________\________\__________\___________\-----> DISCONTINUED
-//!       \__________\________\----> CANCELLED (only before work has begun)
+//!       \__________\________\----> CANCELLED, NOSHOW (only before work has begun)
 //! ```
 
 use pacslab_model::order::StepStatus;
@@ -24,6 +24,8 @@ pub enum StepEvent {
     Complete,
     Discontinue,
     Cancel,
+    /// The patient did not come to the appointment (S26).
+    Miss,
 }
 
 /// The table does not foresee it.
@@ -48,9 +50,10 @@ pub const fn step(state: StepStatus, event: StepEvent) -> Result<StepStatus, Une
 
         (S::Scheduled | S::Arrived | S::Ready, E::Images) => S::Started,
         // images that come later, or after all, change nothing
-        (S::Started | S::Departed | S::Completed | S::Discontinued | S::Cancelled, E::Images) => {
-            state
-        }
+        (
+            S::Started | S::Departed | S::Completed | S::Discontinued | S::Cancelled | S::NoShow,
+            E::Images,
+        ) => state,
 
         (S::Started | S::Departed, E::Depart) => S::Departed,
 
@@ -64,6 +67,9 @@ pub const fn step(state: StepStatus, event: StepEvent) -> Result<StepStatus, Une
             E::Discontinue,
         ) => S::Discontinued,
         (S::Scheduled | S::Arrived | S::Ready | S::Cancelled, E::Cancel) => S::Cancelled,
+        (S::Scheduled | S::Arrived | S::Ready | S::NoShow, E::Miss) => S::NoShow,
+        // whoever withdraws an order after it was missed has what they want
+        (S::NoShow, E::Cancel | E::Discontinue) => S::NoShow,
 
         _ => return Err(Unexpected { state, event }),
     })
@@ -80,16 +86,23 @@ pub const fn towards(state: StepStatus) -> Option<StepEvent> {
         StepStatus::Completed => Some(StepEvent::Complete),
         StepStatus::Discontinued => Some(StepEvent::Discontinue),
         StepStatus::Cancelled => Some(StepEvent::Cancel),
+        StepStatus::NoShow => Some(StepEvent::Miss),
     }
 }
 
 /// No event leads on from here.
 pub const fn is_final(state: StepStatus) -> bool {
-    matches!(state, StepStatus::Completed | StepStatus::Discontinued | StepStatus::Cancelled)
+    matches!(
+        state,
+        StepStatus::Completed
+            | StepStatus::Discontinued
+            | StepStatus::Cancelled
+            | StepStatus::NoShow
+    )
 }
 
 impl StepEvent {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Revise,
         Self::Arrive,
         Self::Unarrive,
@@ -100,6 +113,7 @@ impl StepEvent {
         Self::Complete,
         Self::Discontinue,
         Self::Cancel,
+        Self::Miss,
     ];
 
     const fn phrase(self) -> &'static str {
@@ -114,13 +128,14 @@ impl StepEvent {
             Self::Complete => "complete",
             Self::Discontinue => "be discontinued",
             Self::Cancel => "be cancelled",
+            Self::Miss => "be missed",
         }
     }
 }
 
 fn advice(state: StepStatus, event: StepEvent) -> &'static str {
     match (state, event) {
-        (StepStatus::Started | StepStatus::Departed, StepEvent::Cancel) => {
+        (StepStatus::Started | StepStatus::Departed, StepEvent::Cancel | StepEvent::Miss) => {
             "; discontinue it (DC) instead"
         }
         (state, _) if is_final(state) => "; send a new order",
@@ -134,14 +149,15 @@ mod tests {
 
     /// One row a state, one column an event, in the order of `StepEvent::ALL`; `-`: unexpected.
     const TABLE: &str = "
-        SCHEDULED     SCHEDULED ARRIVED   SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED
-        ARRIVED       ARRIVED   ARRIVED   SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED
-        READY         READY     -         SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED
-        STARTED       -         -         -         - STARTED STARTED DEPARTED COMPLETED DISCONTINUED -
-        DEPARTED      -         -         -         - - DEPARTED DEPARTED COMPLETED DISCONTINUED -
-        COMPLETED     -         -         -         - - COMPLETED - COMPLETED - -
-        DISCONTINUED  -         -         -         - - DISCONTINUED - - DISCONTINUED -
-        CANCELLED     -         -         -         - - CANCELLED - - - CANCELLED
+        SCHEDULED     SCHEDULED ARRIVED   SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED NOSHOW
+        ARRIVED       ARRIVED   ARRIVED   SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED NOSHOW
+        READY         READY     -         SCHEDULED READY STARTED STARTED - COMPLETED DISCONTINUED CANCELLED NOSHOW
+        STARTED       -         -         -         - STARTED STARTED DEPARTED COMPLETED DISCONTINUED - -
+        DEPARTED      -         -         -         - - DEPARTED DEPARTED COMPLETED DISCONTINUED - -
+        COMPLETED     -         -         -         - - COMPLETED - COMPLETED - - -
+        DISCONTINUED  -         -         -         - - DISCONTINUED - - DISCONTINUED - -
+        CANCELLED     -         -         -         - - CANCELLED - - - CANCELLED -
+        NOSHOW        -         -         -         - - NOSHOW - - NOSHOW NOSHOW NOSHOW
     ";
 
     #[test]

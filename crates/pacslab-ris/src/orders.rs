@@ -3,6 +3,7 @@
 //! A change is durable in the desk, then in the `.wl` files, and only then answered. What a crash
 //! leaves undone between the two is done when the RIS is opened again.
 
+mod appointments;
 mod fill;
 mod reconcile;
 mod refused;
@@ -19,6 +20,7 @@ use crate::events;
 use crate::machine::{self, StepEvent};
 use crate::worklist::{Worklist, file};
 
+pub use appointments::{Booked, BookingState};
 pub use reconcile::Reconciled;
 pub use refused::{Place, RefusedOrder};
 pub use work::{Shown, Work};
@@ -32,6 +34,8 @@ pub struct Ris {
     pub(crate) emit: Arc<dyn Emit>,
     /// Wakes whoever does what follows for the archive.
     pub(crate) refiling: tokio::sync::Notify,
+    /// The same for reports.
+    pub(crate) reporting: tokio::sync::Notify,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -97,8 +101,10 @@ impl Ris {
         emit: Arc<dyn Emit>,
     ) -> Result<Self, RefusedOrder> {
         let refiling = tokio::sync::Notify::new();
+        let reporting = tokio::sync::Notify::new();
         refiling.notify_one();
-        let ris = Self { desk, worklist, settings, clock, emit, refiling };
+        reporting.notify_one();
+        let ris = Self { desk, worklist, settings, clock, emit, refiling, reporting };
         ris.reconcile()?;
         Ok(ris)
     }
@@ -126,7 +132,7 @@ impl Ris {
     }
 
     /// The order that a change is about.
-    fn known(
+    pub(crate) fn known(
         &self,
         papers: &dyn Papers,
         order: &Order,
@@ -176,7 +182,10 @@ impl Ris {
             step.status = there.status;
         }
         let withdrawn = |step: &ScheduledStep| {
-            matches!(step.status, StepStatus::Cancelled | StepStatus::Discontinued)
+            matches!(
+                step.status,
+                StepStatus::Cancelled | StepStatus::Discontinued | StepStatus::NoShow
+            )
         };
         match fill::difference(&known.order, &order) {
             None if known.order.steps.iter().all(withdrawn) => Err(RefusedOrder::Duplicate {

@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
             (_, Some(StepStatus::Started | StepStatus::Departed)) => "IP",
             (_, Some(StepStatus::Completed)) => "CM",
             (_, Some(StepStatus::Discontinued)) => "DC",
-            (_, Some(StepStatus::Cancelled)) => "CA",
+            (_, Some(StepStatus::Cancelled | StepStatus::NoShow)) => "CA",
             _ => "SC",
         }
     }

@@ -27,6 +27,9 @@ pub enum RefusedOrder {
     #[error("order {accession}, step {step}: {unexpected}")]
     Step { accession: String, step: String, unexpected: Unexpected },
 
+    #[error("appointment {number} {problem}")]
+    Appointment { number: String, problem: String },
+
     #[error("{what} is missing")]
     Missing { what: &'static str, place: Place },
 
@@ -60,7 +63,9 @@ impl RefusedOrder {
     pub fn code(&self) -> Code {
         match self {
             Self::Duplicate { .. } => Code::DuplicateKey,
-            Self::Unknown { .. } | Self::NoSuchStep { .. } => Code::UnknownKey,
+            Self::Unknown { .. } | Self::NoSuchStep { .. } | Self::Appointment { .. } => {
+                Code::UnknownKey
+            }
             Self::Step { .. } => Code::TableValueNotFound,
             Self::Missing { .. } => Code::RequiredFieldMissing,
             Self::Value { .. } => Code::DataType,
@@ -74,6 +79,7 @@ impl RefusedOrder {
             Self::Duplicate { .. } | Self::Unknown { .. } => ("OBR", 18, 1),
             Self::NoSuchStep { .. } => ("OBR", 20, 1),
             Self::Step { .. } => ("ORC", 1, 1),
+            Self::Appointment { .. } => ("SCH", 2, 1),
             Self::Missing { place, .. } | Self::Value { place, .. } => *place,
             Self::File(_) | Self::Store(_) => ("MSH", 0, 0),
         }

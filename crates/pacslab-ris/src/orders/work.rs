@@ -31,6 +31,8 @@ pub(crate) struct Afterwards {
     told: Vec<Event>,
     /// The archive has something to do.
     refiles: bool,
+    /// A report is to become an object.
+    reports: bool,
 }
 
 /// An order that was changed, and the files of the worklist folder that show it.
@@ -53,7 +55,7 @@ impl Ris {
     where
         E: From<StoreError> + From<RefusedOrder>,
     {
-        let (answer, Afterwards { changed, told, refiles }) =
+        let (answer, Afterwards { changed, told, refiles, reports }) =
             pacslab_store::together(&*self.desk, |papers| {
                 let unit = Work { ris: self, papers, after: RefCell::default() };
                 let answer = work(&unit)?;
@@ -61,6 +63,9 @@ impl Ris {
             })?;
         if refiles {
             self.refiling.notify_one();
+        }
+        if reports {
+            self.reporting.notify_one();
         }
         let mut shown = Vec::with_capacity(changed.len());
         for order in changed {
@@ -96,6 +101,10 @@ impl<'a> Work<'a> {
     /// Wakes whoever does what follows for the archive.
     pub(crate) fn wake_refiling(&self) {
         self.after.borrow_mut().refiles = true;
+    }
+
+    pub(crate) fn wake_reporting(&self) {
+        self.after.borrow_mut().reports = true;
     }
 
     /// Does what a change of an order asks for; [`Applied::files`] are those of [`Shown`].
@@ -168,7 +177,7 @@ impl<'a> Work<'a> {
         Ok(done)
     }
 
-    fn attempt(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
+    pub(super) fn attempt(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
         let OrderChange { control, order, mut remarks } = change;
         let (ris, papers) = (self.ris, self.papers);
         let known = ris.known(papers, &order, control)?;

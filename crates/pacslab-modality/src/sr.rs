@@ -1,0 +1,263 @@
+//! A report as a Basic Text SR. PS3.3 A.35.1 (the object), C.17 (its modules), PS3.16 TID 2000.
+
+use pacslab_dicom::file::FileMeta;
+use pacslab_dicom::{Dataset, TransferSyntax};
+use pacslab_model::order::{Code, Identifier, Order};
+use pacslab_model::{Moment, PersonName, Uid, Vr, tags};
+
+use crate::acquire::Instance;
+use crate::files::file_name;
+use crate::iod::{Object, code};
+
+/// Basic Text SR Storage.
+pub const BASIC_TEXT_SR: &str = "1.2.840.10008.5.1.4.1.1.88.11";
+
+/// What the object says, beside what the order tells.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Reading {
+    /// Each with the code of its heading, as HL7 tells it (LOINC).
+    pub sections: Vec<(Code, String)>,
+    pub reader: PersonName,
+    /// The number that the reader is known by, or empty.
+    pub reader_id: String,
+    /// 1, 2, …: a correction is another object of the same series.
+    pub version: u32,
+    /// Nothing more is to come.
+    pub complete: bool,
+    /// The reader has put their name to it.
+    pub verified: bool,
+    /// DA and TM of the signature.
+    pub date: String,
+    pub time: String,
+    /// What was looked at: series, SOP class, object.
+    pub evidence: Vec<(Uid, Uid, Uid)>,
+    /// The study as its images tell it; empty: from the order.
+    pub study_date: String,
+    pub study_time: String,
+    pub study_id: String,
+    pub study_description: String,
+}
+
+mod tag {
+    use pacslab_model::Tag;
+    pub(super) const COMPLETION_FLAG: Tag = Tag::new(0x0040, 0xA491);
+    pub(super) const VERIFICATION_FLAG: Tag = Tag::new(0x0040, 0xA493);
+    pub(super) const VERIFYING_OBSERVER_SEQUENCE: Tag = Tag::new(0x0040, 0xA073);
+    pub(super) const VERIFYING_OBSERVER_NAME: Tag = Tag::new(0x0040, 0xA075);
+    pub(super) const VERIFYING_ORGANIZATION: Tag = Tag::new(0x0040, 0xA027);
+    pub(super) const VERIFICATION_DATE_TIME: Tag = Tag::new(0x0040, 0xA030);
+    pub(super) const VERIFYING_OBSERVER_CODE: Tag = Tag::new(0x0040, 0xA088);
+    pub(super) const REFERENCED_REQUEST_SEQUENCE: Tag = Tag::new(0x0040, 0xA370);
+    pub(super) const PERFORMED_PROCEDURE_CODE_SEQUENCE: Tag = Tag::new(0x0040, 0xA372);
+    pub(super) const EVIDENCE_SEQUENCE: Tag = Tag::new(0x0040, 0xA375);
+    pub(super) const REFERENCED_SERIES_SEQUENCE: Tag = Tag::new(0x0008, 0x1115);
+    pub(super) const REFERENCED_SOP_SEQUENCE: Tag = Tag::new(0x0008, 0x1199);
+    pub(super) const VALUE_TYPE: Tag = Tag::new(0x0040, 0xA040);
+    pub(super) const CONCEPT_NAME: Tag = Tag::new(0x0040, 0xA043);
+    pub(super) const CONTINUITY: Tag = Tag::new(0x0040, 0xA050);
+    pub(super) const RELATIONSHIP: Tag = Tag::new(0x0040, 0xA010);
+    pub(super) const CONTENT: Tag = Tag::new(0x0040, 0xA730);
+    pub(super) const TEXT_VALUE: Tag = Tag::new(0x0040, 0xA160);
+    pub(super) const PERSON_NAME: Tag = Tag::new(0x0040, 0xA123);
+    pub(super) const CONCEPT_CODE: Tag = Tag::new(0x0040, 0xA168);
+    pub(super) const TEMPLATE_SEQUENCE: Tag = Tag::new(0x0040, 0xA504);
+    pub(super) const MAPPING_RESOURCE: Tag = Tag::new(0x0008, 0x0105);
+    pub(super) const TEMPLATE_IDENTIFIER: Tag = Tag::new(0x0040, 0xDB00);
+}
+
+/// The UIDs of a report: always the same for one version of one order's report.
+pub fn uid(order: &Order, version: u32) -> Uid {
+    let study = order.procedure.study_uid.as_str();
+    Uid::from_parts(&["report", study, &order.accession, &version.to_string()])
+}
+
+/// The object. `at` is when it is made.
+pub fn basic_text(order: &Order, reading: &Reading, at: Moment) -> Instance {
+    let study = &order.procedure.study_uid;
+    let sop_instance = uid(order, reading.version);
+    let series = Uid::from_parts(&["report series", study.as_str(), &order.accession]);
+    let mut object = Object::default();
+    object
+        .set(tags::SPECIFIC_CHARACTER_SET, "ISO_IR 192")
+        .set(tags::SOP_CLASS_UID, BASIC_TEXT_SR)
+        .set(tags::SOP_INSTANCE_UID, sop_instance.as_str())
+        .set(tags::INSTANCE_CREATION_DATE, at.da())
+        .set(tags::INSTANCE_CREATION_TIME, at.tm())
+        .set(tags::TIMEZONE_OFFSET_FROM_UTC, at.zone(""));
+    patient_and_study(&mut object, order, reading);
+    object
+        .set(tags::MODALITY, "SR")
+        .set(tags::SERIES_INSTANCE_UID, series.as_str())
+        .set(tags::SERIES_NUMBER, "900")
+        .set(tags::SERIES_DESCRIPTION, "Report")
+        .set(tags::SERIES_DATE, reading.date.as_str())
+        .set(tags::SERIES_TIME, reading.time.as_str())
+        .items(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Vec::new())
+        .set(tags::MANUFACTURER, "PACS Lab")
+        .set(tags::MANUFACTURER_MODEL_NAME, "Simulated reporting")
+        .set(tags::INSTITUTION_NAME, "PACS Lab");
+    document(&mut object, order, reading);
+    content(&mut object, reading);
+    let meta = FileMeta {
+        sop_class: Uid::new(BASIC_TEXT_SR),
+        sop_instance,
+        transfer_syntax: TransferSyntax::ExplicitLe,
+        source_aet: None,
+    };
+    let name = file_name("SR", &order.patient.id.id, &order.accession, 900, reading.version);
+    Instance { file_name: name, meta, dataset: object.0 }
+}
+
+/// C.7.1.1, C.7.2.1.
+fn patient_and_study(object: &mut Object, order: &Order, reading: &Reading) {
+    let (patient, procedure) = (&order.patient, &order.procedure);
+    let step = order.steps.first();
+    let or = |told: &str, else_: &str| {
+        if told.is_empty() { else_.to_owned() } else { told.to_owned() }
+    };
+    let started = step.map_or(("", ""), |step| (step.start_date.as_str(), &step.start_time));
+    object
+        .set(tags::PATIENT_NAME, patient.name.as_str())
+        .set(tags::PATIENT_ID, patient.id.id.as_str())
+        .set_if(tags::ISSUER_OF_PATIENT_ID, &patient.id.issuer)
+        .set(tags::PATIENT_BIRTH_DATE, patient.birth_date.as_str())
+        .set(tags::PATIENT_SEX, patient.sex.as_str())
+        .set(tags::STUDY_INSTANCE_UID, procedure.study_uid.as_str())
+        .set(tags::STUDY_DATE, or(&reading.study_date, started.0))
+        .set(tags::STUDY_TIME, or(&reading.study_time, started.1))
+        .set(tags::STUDY_ID, or(&reading.study_id, &procedure.id))
+        .set_if(tags::STUDY_DESCRIPTION, &or(&reading.study_description, &procedure.description))
+        .set(tags::ACCESSION_NUMBER, order.accession.as_str())
+        .set(tags::REFERRING_PHYSICIAN_NAME, order.visit.referring_physician.as_str());
+}
+
+/// C.17.2: what the document is about, how far it is, who stands for it.
+fn document(object: &mut Object, order: &Order, reading: &Reading) {
+    let procedure = &order.procedure;
+    let coded = match procedure.code.value.is_empty() {
+        true => Vec::new(),
+        false => vec![concept(&procedure.code)],
+    };
+    let number = |id: &Identifier| id.id.chars().take(64).collect::<String>();
+    let mut request = Object::default();
+    request
+        .set(tags::STUDY_INSTANCE_UID, procedure.study_uid.as_str())
+        .items(tags::REFERENCED_STUDY_SEQUENCE, Vec::new())
+        .set(tags::ACCESSION_NUMBER, order.accession.as_str())
+        .set(tags::PLACER_ORDER_NUMBER, number(&order.placer))
+        .set(tags::FILLER_ORDER_NUMBER, number(&order.filler))
+        .set(tags::REQUESTED_PROCEDURE_ID, procedure.id.as_str())
+        .set(tags::REQUESTED_PROCEDURE_DESCRIPTION, procedure.description.as_str())
+        .items(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, coded.clone());
+    let verified = reading.verified && !reading.reader.is_empty();
+    object
+        .set(tags::INSTANCE_NUMBER, reading.version.to_string())
+        .set(tags::CONTENT_DATE, reading.date.as_str())
+        .set(tags::CONTENT_TIME, reading.time.as_str())
+        .set(tag::COMPLETION_FLAG, if reading.complete { "COMPLETE" } else { "PARTIAL" })
+        .set(tag::VERIFICATION_FLAG, if verified { "VERIFIED" } else { "UNVERIFIED" })
+        .items(tag::REFERENCED_REQUEST_SEQUENCE, vec![request.0])
+        .items(tag::PERFORMED_PROCEDURE_CODE_SEQUENCE, coded);
+    if verified {
+        let known_by = match reading.reader_id.as_str() {
+            "" => Vec::new(),
+            id => {
+                let id: String = id.chars().take(16).collect();
+                let name: String = reading.reader.as_str().chars().take(64).collect();
+                vec![code(&id, crate::CODING_SCHEME, &name)]
+            }
+        };
+        let mut observer = Object::default();
+        observer
+            .set(tag::VERIFYING_OBSERVER_NAME, reading.reader.as_str())
+            .set(tag::VERIFYING_ORGANIZATION, "PACS Lab")
+            .set(tag::VERIFICATION_DATE_TIME, format!("{}{}", reading.date, reading.time))
+            .items(tag::VERIFYING_OBSERVER_CODE, known_by);
+        object.items(tag::VERIFYING_OBSERVER_SEQUENCE, vec![observer.0]);
+    }
+    if !reading.evidence.is_empty() {
+        object.items(tag::EVIDENCE_SEQUENCE, vec![evidence(order, &reading.evidence)]);
+    }
+}
+
+/// C.17.2.1: every object that was there to be looked at.
+fn evidence(order: &Order, seen: &[(Uid, Uid, Uid)]) -> Dataset {
+    let mut series: Vec<(&Uid, Vec<Dataset>)> = Vec::new();
+    for (of, class, instance) in seen {
+        let reference = Dataset::new()
+            .with_str(tags::REFERENCED_SOP_CLASS_UID, Vr::UI, class.as_str())
+            .with_str(tags::REFERENCED_SOP_INSTANCE_UID, Vr::UI, instance.as_str());
+        match series.iter_mut().find(|(known, _)| *known == of) {
+            Some((_, there)) => there.push(reference),
+            None => series.push((of, vec![reference])),
+        }
+    }
+    let series = series.into_iter().map(|(uid, objects)| {
+        Dataset::new()
+            .with_str(tags::SERIES_INSTANCE_UID, Vr::UI, uid.as_str())
+            .with_items(tag::REFERENCED_SOP_SEQUENCE, objects)
+    });
+    Dataset::new()
+        .with_str(tags::STUDY_INSTANCE_UID, Vr::UI, order.procedure.study_uid.as_str())
+        .with_items(tag::REFERENCED_SERIES_SEQUENCE, series.collect())
+}
+
+/// C.17.3: title, observer, and a section for each heading. TID 2000.
+fn content(object: &mut Object, reading: &Reading) {
+    let mut tree = Vec::new();
+    if !reading.reader.is_empty() {
+        let mut person = item("HAS OBS CONTEXT", "CODE", ("121005", "Observer Type"));
+        person.items(tag::CONCEPT_CODE, vec![code("121006", "DCM", "Person")]);
+        let mut name = item("HAS OBS CONTEXT", "PNAME", ("121008", "Person Observer Name"));
+        name.set(tag::PERSON_NAME, reading.reader.as_str());
+        tree.extend([person.0, name.0]);
+    }
+    for (heading, text) in &reading.sections {
+        let (section, entry) = headings(heading);
+        let mut said = item("CONTAINS", "TEXT", entry);
+        said.set(tag::TEXT_VALUE, text.as_str());
+        let mut container = item("CONTAINS", "CONTAINER", section);
+        container.set(tag::CONTINUITY, "SEPARATE").items(tag::CONTENT, vec![said.0]);
+        tree.push(container.0);
+    }
+    let template = Dataset::new().with_str(tag::MAPPING_RESOURCE, Vr::CS, "DCMR").with_str(
+        tag::TEMPLATE_IDENTIFIER,
+        Vr::CS,
+        "2000",
+    );
+    object
+        .set(tag::VALUE_TYPE, "CONTAINER")
+        .items(tag::CONCEPT_NAME, vec![code("18748-4", "LN", "Diagnostic imaging study")])
+        .set(tag::CONTINUITY, "SEPARATE")
+        .items(tag::TEMPLATE_SEQUENCE, vec![template]);
+    if !tree.is_empty() {
+        object.items(tag::CONTENT, tree);
+    }
+}
+
+type Concept = (&'static str, &'static str);
+
+/// CID 7001 and what TID 2002 has in each section, by the LOINC code of the text.
+fn headings(of: &Code) -> (Concept, Concept) {
+    match of.value.as_str() {
+        "11329-0" => (("121060", "History"), ("121060", "History")),
+        "19005-8" => (("121072", "Impressions"), ("121073", "Impression")),
+        "55107-7" => (("121076", "Conclusions"), ("121077", "Conclusion")),
+        _ => (("121070", "Findings"), ("121071", "Finding")),
+    }
+}
+
+fn item(relationship: &str, kind: &str, name: Concept) -> Object {
+    let mut item = Object::default();
+    item.set(tag::RELATIONSHIP, relationship)
+        .set(tag::VALUE_TYPE, kind)
+        .items(tag::CONCEPT_NAME, vec![code(name.0, "DCM", name.1)]);
+    item
+}
+
+fn concept(of: &Code) -> Dataset {
+    let most = |text: &str, count| text.chars().take(count).collect::<String>();
+    let scheme = if of.scheme.is_empty() { crate::CODING_SCHEME } else { &of.scheme };
+    let meaning = if of.meaning.is_empty() { &of.value } else { &of.meaning };
+    code(&most(&of.value, 16), &most(scheme, 16), &most(meaning, 64))
+}
