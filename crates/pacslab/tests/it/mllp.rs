@@ -93,7 +93,16 @@ fn hl7apy_finds_nothing_wrong_with_what_we_send() {
         path.to_str().unwrap().to_string()
     };
     let good = orm("A1", "P1", "PYMOD1", START);
+    // accepted with what the lab filled, and both answers of enhanced mode
+    let filled = lab.order(&orm("A2", "P2", "PYMOD1", START).replace("|RPA2|", "||"));
+    assert!(filled.contains("MSA|AA|") && filled.contains("|W|"), "{filled}");
+    let mut connection = Connection::open(lab.mllp);
+    let enhanced = orm("A3", "P3", "PYMOD1", START).replace("|P|2.5", "|P|2.5|||AL|AL");
+    let commit = connection.exchange(enhanced.as_bytes());
     let messages = [
+        write("ack_filled.hl7", &filled),
+        write("ack_ca.hl7", &commit),
+        write("ack_aa_after_ca.hl7", &connection.read_frame()),
         write("orm.hl7", &cli::hl7_generate(&[]).success().stdout),
         write("ack_aa.hl7", &lab.order(&good)),
         write("ack_ae.hl7", &lab.order(&good.replace("|P1^^^HOSP|", "||"))),
