@@ -66,7 +66,7 @@ impl Caller {
     /// # Errors
     /// The peer does not answer, or not with success.
     pub async fn echo(&self, peer: &Peer) -> Result<(), CallError> {
-        let mut association = self.associate(peer, uids::VERIFICATION).await?;
+        let mut association = self.associate(peer, Proposal::of(uids::VERIFICATION)).await?;
         let reply = association.echo().await.map_err(|source| network(peer, source))?;
         let _ = association.release().await;
         if reply.status == Status::SUCCESS {
@@ -86,7 +86,7 @@ impl Caller {
         identifier: &Dataset,
         limit: usize,
     ) -> Result<Vec<Dataset>, CallError> {
-        let mut association = self.associate(peer, sop_class).await?;
+        let mut association = self.associate(peer, Proposal::of(sop_class)).await?;
         let answered = association.find_all(sop_class, identifier, limit).await;
         let (found, reply) = answered.map_err(|source| network(peer, source))?;
         let _ = association.release().await;
@@ -110,7 +110,7 @@ impl Caller {
         identifier: &Dataset,
     ) -> Result<Retrieved, CallError> {
         let failed = |source| network(peer, source);
-        let mut association = self.associate(peer, sop_class).await?;
+        let mut association = self.associate(peer, Proposal::of(sop_class)).await?;
         let answers = association.move_(sop_class, target, identifier).await.map_err(failed)?;
         let (reply, counts, _) = answers.finish().await.map_err(failed)?;
         let _ = association.release().await;
@@ -151,9 +151,13 @@ impl Caller {
         Ok(delivery.finish().await)
     }
 
-    async fn associate(&self, peer: &Peer, sop_class: &str) -> Result<Association, CallError> {
+    pub(crate) async fn associate(
+        &self,
+        peer: &Peer,
+        proposal: Proposal,
+    ) -> Result<Association, CallError> {
         let remote = reachable(peer)?.remote();
-        Association::connect(&self.requestor(peer), &remote, Proposal::of(sop_class))
+        Association::connect(&self.requestor(peer), &remote, proposal)
             .await
             .map_err(|source| network(peer, source))
     }
@@ -178,6 +182,6 @@ fn reachable(peer: &Peer) -> Result<&Peer, CallError> {
     }
 }
 
-fn network(peer: &Peer, source: Error) -> CallError {
+pub(crate) fn network(peer: &Peer, source: Error) -> CallError {
     CallError::Network { peer: peer.to_string(), source }
 }

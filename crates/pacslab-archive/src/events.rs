@@ -26,3 +26,11 @@ pub const COMPACTED: &str = "archive.compacted";
 pub const SENT: &str = "archive.sent";
 /// An object that was asked for is damaged.
 pub const DAMAGED: &str = "archive.damaged";
+/// Storage commitment was asked for and the request is kept.
+pub const COMMITMENT_ASKED: &str = "commitment.asked";
+/// The requestor has the report.
+pub const COMMITMENT_REPORTED: &str = "commitment.reported";
+/// The report could not be delivered, and will be tried again.
+pub const COMMITMENT_DELAYED: &str = "commitment.delayed";
+/// The report is not tried any more.
+pub const COMMITMENT_GIVEN_UP: &str = "commitment.given_up";

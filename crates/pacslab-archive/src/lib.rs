@@ -9,6 +9,7 @@ mod buffers;
 mod caller;
 mod change;
 mod check;
+pub mod commitment;
 mod compact;
 mod decoded;
 pub mod events;
@@ -21,12 +22,14 @@ pub mod peers;
 mod pieces;
 mod quota;
 mod replay;
+mod retries;
 pub mod send;
 
 pub use archive::{Archive, ArchiveError, Object, Parts, Room, syntax_of};
 pub use caller::{CallError, Caller, Retrieved};
 pub use change::{Change, Changed};
 pub use check::{Checked, Finding, check};
+pub use commitment::{CommitmentSettings, Commitments, NotKept, ReportWay};
 pub use compact::Compacted;
 pub use decoded::Decoded;
 pub use header::Header;
@@ -35,6 +38,7 @@ pub use outgoing::Outgoing;
 pub use peers::{Allow, BadPeer, Peer, Peers};
 pub use pieces::Pieces;
 pub use quota::Quota;
+pub use retries::Retries;
 pub use send::{Delivered, Delivery, Tally};
 
 /// What questions are answered with; doors need no edge to the store for it.

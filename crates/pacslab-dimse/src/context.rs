@@ -53,6 +53,15 @@ impl Proposal {
 }
 
 impl Proposal {
+    /// One context for a SOP class whose SCP we are though we open the association.
+    pub fn as_scp(abstract_syntax: &str) -> Self {
+        let sop_class = abstract_syntax.into();
+        let roles = vec![RoleSelection { sop_class, scu: false, scp: true }];
+        Self { roles, ..Self::of(abstract_syntax) }
+    }
+}
+
+impl Proposal {
     /// What a C-GET needs: a context for the request, and the contexts of `storage`, of each of
     /// whose SOP classes we want to be SCP. More than 127 need several associations.
     pub fn to_get(model: &str, storage: &[(Uid, Vec<Uid>)]) -> Self {
@@ -192,6 +201,25 @@ impl Contexts {
             true => Err(Refusal::Role),
             false => self.find(abstract_syntax, transfer_syntax),
         };
+        found.map_err(|reason| Error::ContextRefused {
+            abstract_syntax: abstract_syntax.into(),
+            reason,
+        })
+    }
+
+    /// The context for a notification of ours, as the SCP of an abstract syntax. A peer that says
+    /// nothing about roles is believed to take it.
+    ///
+    /// # Errors
+    /// The context was not accepted, or the peer has not the role of its SCU.
+    pub fn notify(&self, abstract_syntax: &str) -> Result<&Arc<Context>, Error> {
+        let agreed = self.roles.iter().find(|roles| roles.sop_class.as_str() == abstract_syntax);
+        let may = agreed.is_none_or(|roles| match self.role {
+            Role::Requestor => roles.scp,
+            Role::Acceptor => roles.scu,
+        });
+        let found = self.find(abstract_syntax, None);
+        let found = if may || found.is_err() { found } else { Err(Refusal::OurRole) };
         found.map_err(|reason| Error::ContextRefused {
             abstract_syntax: abstract_syntax.into(),
             reason,

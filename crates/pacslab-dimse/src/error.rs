@@ -70,6 +70,8 @@ pub enum Refusal {
     Unanswered,
     /// Accepted, but the peer is not its SCP.
     Role,
+    /// Accepted, but we are not to be its SCP.
+    OurRole,
 }
 
 impl std::fmt::Display for Refusal {
@@ -82,6 +84,7 @@ impl std::fmt::Display for Refusal {
             }
             Self::NotProposed => f.write_str("it was not proposed on this association"),
             Self::Role => f.write_str("SCP role not negotiated (role selection)"),
+            Self::OurRole => f.write_str("it does not let us be SCP (role selection)"),
             Self::Unanswered => f.write_str("it gave no answer to this presentation context"),
         }
     }

@@ -23,7 +23,7 @@ pub mod status;
 pub mod window;
 mod wire;
 
-pub use association::{Association, AssociationInfo, Data, Timeouts};
+pub use association::{Association, AssociationInfo, Data, EventReport, Reporter, Timeouts};
 pub use connect::{Remote, Requestor};
 pub use context::{Context, Contexts, Proposal, choose_contexts};
 pub use error::{Error, Refusal};

@@ -65,6 +65,9 @@ impl Offer {
         requestor: Roles::SCU,
     };
 
+    /// A service whose SCP calls us to tell its results.
+    pub const REPORTS: Self = Self { requestor: Roles::BOTH, ..Self::SERVICE };
+
     fn choose(&self, proposed: &[Uid]) -> Option<Uid> {
         match self.syntaxes {
             Syntaxes::Any => proposed.iter().find(|uid| !uid.is_empty()).cloned(),

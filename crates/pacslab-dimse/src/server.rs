@@ -308,7 +308,7 @@ impl Server {
         let ended = loop {
             let next = tokio::select! {
                 biased;
-                next = association.next_command() => next,
+                next = association.next_between_reports() => next,
                 _ = phases.wait_for(|phase| *phase > Phase::Serving) => {
                     break Err(Error::Shutdown);
                 }

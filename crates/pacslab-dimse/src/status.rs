@@ -56,6 +56,7 @@ statuses! {
     SOP_CLASS_NOT_SUPPORTED = 0x0122, "SOP class not supported", "PS3.7 C.5.6";
     NO_SUCH_ACTION_TYPE = 0x0123, "no such action type", "PS3.7 C.5.12";
     NOT_AUTHORIZED = 0x0124, "refused: not authorized", "PS3.7 C.5.17";
+    DUPLICATE_TRANSACTION = 0x0131, "duplicate transaction UID", "PS3.3 C.14";
     DUPLICATE_INVOCATION = 0x0210, "duplicate invocation", "PS3.7 C.5.3";
     UNRECOGNIZED_OPERATION = 0x0211, "unrecognized operation", "PS3.7 C.5.18";
     MISTYPED_ARGUMENT = 0x0212, "mistyped argument", "PS3.7 C.5.12";

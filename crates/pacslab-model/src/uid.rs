@@ -101,6 +101,9 @@ pub mod uids {
     pub const MPPS: &str = "1.2.840.10008.3.1.2.3.3";
     pub const MPPS_RETRIEVE: &str = "1.2.840.10008.3.1.2.3.4";
     pub const STORAGE_COMMITMENT_PUSH: &str = "1.2.840.10008.1.20.1";
+    /// The one instance of it.
+    pub const STORAGE_COMMITMENT_INSTANCE: &str = "1.2.840.10008.1.20.1.1";
+    pub const INSTANCE_AVAILABILITY: &str = "1.2.840.10008.5.1.4.33";
     /// The media storage SOP class in the meta header of a `.wl` file: no class of the standard
     /// fits, and this private one of DCMTK is what worklist tools write.
     pub const WORKLIST_FILE: &str = "1.2.276.0.7230010.3.1.0.1";

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pacslab_archive::{Archive, Peers};
+use pacslab_archive::{Archive, Commitments, Peers};
 use pacslab_dimse::message::Request;
 use pacslab_dimse::pdu::AssociateRq;
 use pacslab_dimse::{
@@ -22,6 +22,7 @@ pub struct Door {
     pub worklist: Arc<Worklist>,
     /// Who is told what scanners report.
     pub ris: Arc<Ris>,
+    pub commitments: Arc<Commitments>,
     /// Our AE title; other called titles are accepted as well, unless the policy forbids it.
     pub aet: AeTitle,
     /// Who is known: C-MOVE goes to no others. Changes while the department runs.

@@ -3,6 +3,7 @@
 //! The wire half of each service is in `pacslab_dimse::service`, the effect in the archive and
 //! the RIS; what is here translates between them.
 
+mod commitment;
 pub mod conformance;
 mod door;
 mod find_study;

@@ -12,7 +12,7 @@ use pacslab_model::{Uid, uids};
 
 use crate::door::Door;
 use crate::identifier::Root;
-use crate::{find_study, find_worklist, get, move_, mpps, store, verification};
+use crate::{commitment, find_study, find_worklist, get, move_, mpps, store, verification};
 
 /// One DIMSE service as SCP.
 #[derive(Clone, Copy)]
@@ -185,6 +185,16 @@ pub static SERVICES: &[Service] = &[
         offer: Offer::SERVICE,
         perform: |door, association, context, request| {
             Box::pin(mpps::perform(door, association, context, request))
+        },
+    },
+    Service {
+        name: "Storage Commitment (push)",
+        abstract_syntax: AbstractSyntax::Uid(uids::STORAGE_COMMITMENT_PUSH),
+        command: Field::NAction,
+        section: "PS3.4 J",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(commitment::perform(door, association, context, request))
         },
     },
 ];

@@ -5,6 +5,7 @@
 //! | storage is full | 0xA700 out of resources | B.2.3 |
 //! | SOP class or instance of command and data set differ | 0xA900 data set does not match | B.2.3 |
 //! | no DICOM, or no UIDs to file it by | 0xC000 cannot understand | B.2.3 |
+//! | too many requests for commitment wait | 0x0213 resource limitation | PS3.7 C.5.16 |
 //! | storage fails, shutting down | 0x0110 processing failure | PS3.7 C.5.11 |
 //!
 //! And those of performed procedure steps, PS3.4 F.7.2, PS3.7 C.5:
@@ -17,7 +18,7 @@
 //! | the UID is known already, is unknown, is no UID | 0x0111, 0x0112, 0x0117 |
 //! | the step has ended | 0x0110 with Error ID 0xA710 |
 
-use pacslab_archive::{ArchiveError, IngestError};
+use pacslab_archive::{ArchiveError, IngestError, NotKept};
 use pacslab_dimse::{Status, StatusReply};
 use pacslab_ris::RefusedReport;
 
@@ -64,4 +65,13 @@ pub(crate) fn report(refused: &RefusedReport) -> StatusReply {
         Some(tag) => reply.attribute(tag),
         None => reply,
     }
+}
+
+/// The answer to a request for commitment that was not kept.
+pub(crate) fn commitment(error: &NotKept) -> StatusReply {
+    let status = match error {
+        NotKept::TooMany => Status::RESOURCE_LIMITATION,
+        NotKept::Store(_) => Status::PROCESSING_FAILURE,
+    };
+    StatusReply::new(status, error.to_string())
 }

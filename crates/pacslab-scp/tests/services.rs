@@ -5,10 +5,12 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use pacslab_archive::{Archive, Parts, Peer, Peers};
+use pacslab_archive::{Archive, Caller, CommitmentSettings, Commitments, Parts, Peer, Peers};
 use pacslab_dicom::{Dataset, TransferSyntax, encode};
 use pacslab_dimse::pdu::ProposedContext;
+use pacslab_dimse::service::commitment::{CommitmentReport, CommitmentRequest, Reference};
 use pacslab_dimse::service::store::{StoreBegin, StoreHandler, StoreRequest, StoreSink, Stored};
 use pacslab_dimse::{
     Acceptance, Acceptor, Association, BoxFuture, Context, Decision, Error, Handler, Offer,
@@ -58,17 +60,30 @@ async fn lab() -> Lab {
     let ris = Ris::open(desk, worklist.clone(), settings, clock.clone(), events.clone()).unwrap();
     let (receiver, received) = receiver().await;
     let aet = AeTitle::new("PACSLAB").unwrap();
+    let peers = Arc::new(Peers::new(
+        [receiver, remote("NOBODY", 1)]
+            .map(|at| Peer::new(at.aet.to_string(), at.aet, at.host, at.port)),
+    ));
+    let requestor = Requestor::new(aet.clone(), events.clone(), clock.clone());
+    let commitments = Commitments::open(
+        archive.clone(),
+        Arc::new(SqliteDesk::memory().unwrap()),
+        peers.clone(),
+        Caller::new(archive.clone(), requestor.clone()),
+        aet.clone(),
+        CommitmentSettings::default(),
+    )
+    .unwrap();
+    tokio::spawn(commitments.clone().run(std::future::pending()));
     let door = Arc::new(Door {
         archive,
         worklist,
         ris: Arc::new(ris),
-        aet: aet.clone(),
-        peers: Arc::new(Peers::new(
-            [receiver, remote("NOBODY", 1)]
-                .map(|at| Peer::new(at.aet.to_string(), at.aet, at.host, at.port)),
-        )),
+        commitments,
+        aet,
+        peers,
         gate: Gate::default(),
-        requestor: Requestor::new(aet, events.clone(), clock.clone()),
+        requestor,
         events: events.clone(),
         clock: clock.clone(),
     });
@@ -234,7 +249,7 @@ impl StoreHandler for ImplicitReceiver {
 }
 
 /// What the embedded PACS has to offer.
-const EXPECTED: [&str; 11] = [
+const EXPECTED: [&str; 12] = [
     uids::VERIFICATION,
     CT,
     uids::PATIENT_ROOT_FIND,
@@ -246,6 +261,7 @@ const EXPECTED: [&str; 11] = [
     uids::MODALITY_WORKLIST_FIND,
     uids::MPPS,
     uids::MPPS_RETRIEVE,
+    uids::STORAGE_COMMITMENT_PUSH,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,6 +319,16 @@ async fn every_service_performs_its_command() {
         assert!(found[0].contains(tags::STUDY_DESCRIPTION), "absent keys are answered empty");
         assert_eq!(found[0].str(tags::RETRIEVE_AE_TITLE), "PACSLAB");
     }
+
+    let mut asking = lab.associate(uids::STORAGE_COMMITMENT_PUSH).await;
+    let missing = Reference { sop_class: CT.into(), sop_instance: "1.2.9".into() };
+    let asked = CommitmentRequest { transaction: "1.9".into(), references: vec![missing.clone()] };
+    let accept = |_: &CommitmentReport| StatusReply::SUCCESS;
+    let (reply, early) = asking.ask_commitment(&asked, &accept).await.unwrap();
+    assert_eq!((reply.status, early.len()), (Status::SUCCESS, 0));
+    let report = asking.next_commitment(Duration::from_secs(20), &accept).await.unwrap().unwrap();
+    assert_eq!(report.failed, [(missing, Status::NO_SUCH_INSTANCE)]);
+    asking.release().await.unwrap();
 
     lab.schedule("ACC1001", "PYMOD1");
     lab.schedule("ACC1002", "OTHER");

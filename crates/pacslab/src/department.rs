@@ -100,7 +100,8 @@ impl Department {
         let parts = tokio::task::spawn_blocking(move || Rooms::open(&settings))
             .await
             .map_err(|_| Failure::failed("the department could not be opened"))??;
-        let Rooms { folder, data, archive, peers, worklist, ris, events, sink, clock } = parts;
+        let Rooms { folder, data, archive, desk, peers, worklist, ris, events, sink, clock } =
+            parts;
 
         let (closing, closed) = watch::channel(false);
         let mut doors = JoinSet::new();
@@ -127,14 +128,18 @@ impl Department {
             secure: Some(Arc::new(tls::Caller::new(tls::Files::of(&config.tls)))),
             ..Requestor::new(config.dicom.aet.clone(), sink.clone(), clock.clone())
         };
+        let caller = Caller::new(archive.clone(), us.clone());
+        let commitments =
+            crate::commitment::open(config, &archive, desk, &peers, caller.clone()).await?;
         let door = Arc::new(pacslab_scp::Door {
             archive: archive.clone(),
             worklist: worklist.clone(),
             ris: ris.clone(),
+            commitments: commitments.clone(),
             aet: config.dicom.aet.clone(),
             peers: peers.clone(),
             gate: Gate::new(policy(config)),
-            requestor: us.clone(),
+            requestor: us,
             events: sink.clone(),
             clock: clock.clone(),
         });
@@ -155,6 +160,7 @@ impl Department {
             ..ServerConfig::new(door.clone(), sink.clone(), clock.clone())
         };
         doors.spawn(pacslab_dimse::serve(dicom, server, door, until_closed()));
+        doors.spawn(commitments.run(until_closed()));
 
         let inbox = Arc::new(Hl7Inbox::new(ris.clone(), hl7_options(config)));
         doors.spawn(mllp::serve(mllp, inbox, MllpSettings::default(), until_closed()));
@@ -169,7 +175,7 @@ impl Department {
         let app = pacslab_http::app(pacslab_http::State {
             archive: archive.clone(),
             peers: peers.clone(),
-            caller: Caller::new(archive.clone(), us),
+            caller,
             worklist: Arc::new(Board(worklist.clone())),
             events: events.clone(),
             clock: clock.clone(),
@@ -270,6 +276,7 @@ struct Rooms {
     folder: Option<DataDir>,
     data: PathBuf,
     archive: Arc<Archive>,
+    desk: Arc<dyn Desk>,
     peers: Arc<Peers>,
     worklist: Arc<Worklist>,
     ris: Arc<Ris>,
@@ -306,11 +313,11 @@ impl Rooms {
         let peers = Peers::open(configured_peers(config), desk.clone(), clock.clone());
         let peers = Arc::new(peers.map_err(failed)?);
         let settings = RisSettings { site: config.dicom.aet.to_string(), ..RisSettings::default() };
-        let ris = Ris::open(desk, worklist.clone(), settings, clock.clone(), sink.clone())
+        let ris = Ris::open(desk.clone(), worklist.clone(), settings, clock.clone(), sink.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let data = absolute(&config.storage.dir);
         let ris = Arc::new(ris);
-        Ok(Self { folder, data, archive, peers, worklist, ris, events, sink, clock })
+        Ok(Self { folder, data, archive, desk, peers, worklist, ris, events, sink, clock })
     }
 }
 

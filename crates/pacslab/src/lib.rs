@@ -10,6 +10,7 @@ mod browser;
 mod client;
 mod clock;
 mod cmd;
+mod commitment;
 mod config;
 mod demo;
 mod department;

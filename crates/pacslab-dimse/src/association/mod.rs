@@ -7,6 +7,7 @@
 mod cancel;
 mod deferred;
 mod receive;
+mod reports;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::wire::{Incoming, Wire};
 pub(crate) use deferred::Deferred;
 pub(crate) use receive::Heard;
 pub use receive::TooLong;
+pub use reports::{EventReport, Reporter};
 
 /// How long an association waits for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,6 +166,8 @@ pub struct Association {
     pub(crate) outstanding: Vec<Outstanding>,
     /// Requests of the peer's that are answered when they are done.
     deferred: Vec<Deferred>,
+    /// What we tell the peer between its requests.
+    reports: reports::Reports,
     scratch: Vec<u8>,
 }
 
@@ -215,6 +219,7 @@ impl Association {
             abandoned: Vec::new(),
             outstanding: Vec::new(),
             deferred: Vec::new(),
+            reports: reports::Reports::default(),
             scratch: Vec::new(),
         }
     }
@@ -428,7 +433,9 @@ impl Association {
 
     /// Waits for the peer to close after a release or an abort, as long as ARTIM runs.
     pub(crate) async fn close(self) {
-        let Self { wire, timeouts, .. } = self;
+        let Self { wire, timeouts, reports, .. } = self;
+        // who wants to tell something finds another way at once
+        drop(reports);
         wire.close(timeouts.artim).await;
     }
 

@@ -121,6 +121,12 @@ impl Association {
                     }
                     continue;
                 }
+                // the peer answers a report in its own time
+                Some((_, Command::Response(response)))
+                    if !due.contains(&response.message_id) && self.reported(&response) =>
+                {
+                    continue;
+                }
                 Some((_, Command::Response(response))) if !due.contains(&response.message_id) => {
                     let due: Vec<String> = due.iter().map(u16::to_string).collect();
                     let what = format!(

@@ -4,6 +4,7 @@
 //! door implements, answers it and tells what happened. It owns everything that the protocol
 //! asks for: pending responses, C-CANCEL, counters, final status.
 
+pub mod commitment;
 pub mod find;
 pub mod get;
 pub mod move_;

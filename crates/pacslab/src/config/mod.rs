@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pacslab_archive::ReportWay;
 use pacslab_model::AeTitle;
 use pacslab_ris::worklist::Poll;
 use pacslab_scp::policy::Mode;
@@ -155,6 +156,17 @@ declare::config! {
         /// `auto`: listed each second where there are no file events (network drives, bind mounts);
         /// `always`; `never`: trust events everywhere.
         poll: Poll = "auto",
+    }
+    /// Storage commitment: what the embedded PACS was asked to keep, and its reports.
+    commitment: Commitment {
+        /// How a report reaches who asked. `same-first`: over the association of the request while it is open, else over a new one to the address in `[peers]`; `reverse`: always over a new one; `early`: over a new one before the request is answered, which some PACS do.
+        report: ReportWay = "same-first",
+        /// Between a request and its report, e.g. `5s`: requestors that release by then are called.
+        wait: Duration = "0s",
+        /// How often a report is tried that does not arrive.
+        attempts: u32 = "30",
+        /// Before the second attempt; twice as long before each further one, up to 10 minutes.
+        retry_after: Duration = "10s",
     }
     /// The simulated scanner.
     modality: Modality {

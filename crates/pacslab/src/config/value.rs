@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use pacslab_archive::ReportWay;
 use pacslab_dicom::dict;
 use pacslab_hl7::map::Sources;
 use pacslab_model::{AeTitle, Level, Tag, Vr};
@@ -97,6 +98,14 @@ impl Setting for Mode {
     const KIND: &'static str = "lab, strict or orthanc-quirks";
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|()| "lab, strict or orthanc-quirks is expected".into())
+    }
+}
+
+impl Setting for ReportWay {
+    const KIND: &'static str = "same-first, reverse or early";
+    fn read(text: &str) -> Result<Self, String> {
+        let found = Self::WORDS.iter().find(|(word, _)| *word == text);
+        found.map(|(_, way)| *way).ok_or_else(|| "same-first, reverse or early is expected".into())
     }
 }
 

@@ -19,6 +19,7 @@ mod bench;
 mod changes;
 mod cli;
 mod codec;
+mod commitment;
 mod demo;
 mod doctor;
 mod echo;
