@@ -5,7 +5,7 @@
 //! ours when its SOP instance UID is the one that we derive for the step; others are not touched.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -184,6 +184,8 @@ fn occupant(path: &Path) -> Result<Occupant, FileError> {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head));
     match read {
+        // nobody's work: a power failure took what was in it
+        Ok(_) if head.iter().all(|byte| *byte == 0) => Ok(Occupant::Nobody),
         Ok(_) => Ok(part10::read_meta(&head)
             .map_or(Occupant::Other, |(meta, _)| Occupant::Is(meta.sop_instance))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
@@ -197,10 +199,7 @@ fn remove_if_ours(folder: &Path, name: &str, uid: &Uid) -> Result<bool, FileErro
         return Ok(false);
     }
     match patiently(|| fs::remove_file(&path)) {
-        Ok(()) => {
-            sync_folder(folder)?;
-            Ok(true)
-        }
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(FileError::Io { what: "remove", path, source }),
     }
@@ -209,33 +208,20 @@ fn remove_if_ours(folder: &Path, name: &str, uid: &Uid) -> Result<bool, FileErro
 /// Files that are being written have this ending, so that no worklist server takes them up.
 pub(crate) const UNFINISHED: &str = ".pacslab-tmp";
 
+/// Whole or not at all to whoever reads the folder. Not synced: the desk is what lasts, and what a
+/// power failure leaves here is compared with it when the RIS is opened ([`Ris::reconcile`]).
+///
+/// [`Ris::reconcile`]: crate::Ris::reconcile
 fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let beside = folder.join(format!(".{}-{number}{UNFINISHED}", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let fail = |what, path: &Path, source| FileError::Io { what, path: path.to_owned(), source };
-    let moved = written.map_err(|source| fail("write", &beside, source)).and_then(|()| {
-        patiently(|| fs::rename(&beside, path)).map_err(|source| fail("write", path, source))
-    });
+    let fail = |path: &Path, source| FileError::Io { what: "write", path: path.to_owned(), source };
+    let moved = fs::write(&beside, bytes)
+        .map_err(|source| fail(&beside, source))
+        .and_then(|()| patiently(|| fs::rename(&beside, path)).map_err(|e| fail(path, e)));
     if moved.is_err() {
         let _ = fs::remove_file(&beside);
     }
-    moved?;
-    sync_folder(folder)
-}
-
-/// Makes the name durable where folders can be synced.
-fn sync_folder(folder: &Path) -> Result<(), FileError> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|file| file.sync_all()).map_err(|source| FileError::Io {
-            what: "sync",
-            path: folder.to_owned(),
-            source,
-        })?;
-    }
-    Ok(())
+    moved
 }

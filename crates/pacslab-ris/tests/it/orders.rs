@@ -396,3 +396,18 @@ fn an_order_is_cancelled_by_any_of_its_numbers() {
     let refused = lab.apply(OrderControl::New, &order("A1")).unwrap_err();
     assert!(refused.to_string().contains("has been cancelled"), "{refused}");
 }
+
+/// Files are not synced: what a power failure leaves of one is mended from the desk.
+#[test]
+fn a_torn_file_is_whole_again_after_the_next_start() {
+    let mut lab = Lab::new();
+    lab.apply(OrderControl::New, &order("A1")).unwrap();
+    let path = lab.folder.path().join("A1.wl");
+    let whole = std::fs::read(&path).unwrap();
+    for torn in [&[][..], &[0; 4096], &whole[..100], &whole[..whole.len() - 7]] {
+        std::fs::write(&path, torn).unwrap();
+        lab.reopen();
+        assert!(std::fs::read(&path).unwrap() == whole, "{} bytes were left", torn.len());
+        assert_eq!(lab.files(), ["A1.wl"]);
+    }
+}

@@ -17,7 +17,8 @@ use crate::error::{Result, StoreError};
 const SCHEMA: Schema = Schema {
     synchronous: "FULL",
     spare: false,
-    cache: super::SMALL,
+    // a busy day's orders
+    cache: (16_384, 4096),
     migrations: &["
     CREATE TABLE orders(
         id INTEGER PRIMARY KEY, accession TEXT NOT NULL, issuer TEXT NOT NULL,
