@@ -20,6 +20,7 @@ mod changes;
 mod cli;
 mod codec;
 mod commitment;
+mod crash_day;
 mod demo;
 mod doctor;
 mod echo;

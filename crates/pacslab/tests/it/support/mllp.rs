@@ -30,6 +30,21 @@ impl Connection {
         self.read_frame()
     }
 
+    /// The same, where the other side may be gone: `None` without a whole answer.
+    pub(crate) fn try_exchange(&mut self, message: &[u8]) -> Option<String> {
+        let frame = [&[0x0b], message, &[0x1c, 0x0d]].concat();
+        self.0.write_all(&frame).ok()?;
+        let mut answer = Vec::new();
+        let mut byte = [0];
+        while !answer.ends_with(&[0x1c, 0x0d]) {
+            match self.0.read(&mut byte) {
+                Ok(1..) => answer.push(byte[0]),
+                Ok(0) | Err(_) => return None,
+            }
+        }
+        Some(String::from_utf8_lossy(&answer[1..answer.len() - 2]).into_owned())
+    }
+
     #[track_caller]
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("the MLLP port takes bytes");
