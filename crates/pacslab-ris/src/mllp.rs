@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use pacslab_hl7::mllp::{Decoder, Frame, MllpError, encode};
 use pacslab_hl7::{Message, ack};
 use pacslab_model::{Clock, Direction, Emit, Event, Outcome};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -42,6 +43,20 @@ impl Default for MllpSettings {
     }
 }
 
+/// What messages come over.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+pub type Opening<'a> = Pin<Box<dyn Future<Output = Option<Box<dyn Wire>>> + Send + 'a>>;
+
+/// What a TCP connection has to pass before it is heard: TLS.
+pub trait Gate: Send + Sync {
+    /// `None`: it came to nothing, and the gate has told why. It ends by itself, however silent
+    /// the other side is.
+    fn open(&self, tcp: TcpStream, from: SocketAddr) -> Opening<'_>;
+}
+
 /// Serves connections until `shutdown` comes true, then lets messages in work be answered.
 ///
 /// Returns when the last connection has ended.
@@ -51,8 +66,20 @@ pub async fn serve(
     settings: MllpSettings,
     shutdown: impl Future<Output = ()>,
 ) {
+    serve_behind(None, listener, inbox, settings, shutdown).await;
+}
+
+/// The same for connections that pass the gate first.
+pub async fn serve_behind(
+    gate: Option<Arc<dyn Gate>>,
+    listener: TcpListener,
+    inbox: Arc<Hl7Inbox>,
+    settings: MllpSettings,
+    shutdown: impl Future<Output = ()>,
+) {
     let (stop, stopped) = watch::channel(false);
     let door = Arc::new(Door {
+        gate,
         inbox,
         settings,
         stopped,
@@ -97,6 +124,7 @@ pub async fn serve(
 }
 
 struct Door {
+    gate: Option<Arc<dyn Gate>>,
     inbox: Arc<Hl7Inbox>,
     settings: MllpSettings,
     stopped: watch::Receiver<bool>,
@@ -116,9 +144,10 @@ type Turn = (bool, u64);
 const LARGE: usize = 64 << 10;
 const LARGE_AT_ONCE: usize = 16;
 
-/// Messages worked on at once: the tree of one takes many times its bytes, and all of them end
-/// in the same database.
-const AT_WORK: usize = 4;
+/// Messages worked on at once, which share their sync; one of more than [`LARGE`] bytes counts as
+/// four: its tree takes many times its bytes.
+const AT_WORK: usize = 16;
+const WEIGHT_OF_LARGE: u32 = 4;
 
 /// A connection's entry among those that wait.
 struct Waiting(Arc<Door>, Turn);
@@ -145,13 +174,20 @@ impl Door {
 
     async fn connection(
         self: Arc<Self>,
-        mut stream: TcpStream,
+        stream: TcpStream,
         peer: SocketAddr,
         place: Waiting,
         closing: Arc<Notify>,
     ) {
         let _ = stream.set_nodelay(true);
-        match self.talk(&mut stream, peer, place, &closing).await {
+        let mut stream: Box<dyn Wire> = match &self.gate {
+            None => Box::new(stream),
+            Some(gate) => match gate.open(stream, peer).await {
+                Some(stream) => stream,
+                None => return,
+            },
+        };
+        match self.talk(&mut *stream, peer, place, &closing).await {
             Ok(()) => {}
             Err(Ended::Mllp(error)) => self.tell(peer, &format!("closed: {error}")),
             Err(Ended::Hopeless) => self.tell(peer, "closed: what came is no HL7 message"),
@@ -171,7 +207,7 @@ impl Door {
 
     async fn talk(
         self: &Arc<Self>,
-        stream: &mut TcpStream,
+        stream: &mut dyn Wire,
         peer: SocketAddr,
         place: Waiting,
         closing: &Arc<Notify>,
@@ -246,8 +282,9 @@ impl Door {
     }
 
     async fn hear(&self, frame: Frame, peer: SocketAddr) -> crate::hl7::Heard {
+        let weight = if frame.bytes.len() > LARGE { WEIGHT_OF_LARGE } else { 1 };
         // never closed
-        let _turn = self.work.acquire().await;
+        let _turn = self.work.acquire_many(weight).await;
         let inbox = self.inbox.clone();
         let heard =
             tokio::task::spawn_blocking(move || inbox.receive(&frame.bytes, &peer.to_string()));

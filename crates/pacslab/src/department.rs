@@ -121,6 +121,9 @@ impl Department {
         };
         let dicom_gate = secure(config.dicom.tls, "dicom.tls")?;
         let http_gate = secure(config.http.tls, "http.tls")?;
+        let hl7_gate = secure(config.mllp.tls, "mllp.tls")?;
+        // who says nothing for a while is welcome, unless a handshake has to come
+        let hl7_gate = hl7_gate.is_secure().then_some(hl7_gate as _);
         let slowest =
             Slowest { bytes_per_second: config.dicom.slowest_rate.0, ..Slowest::default() };
         let us = Requestor {
@@ -163,7 +166,8 @@ impl Department {
         doors.spawn(commitments.run(until_closed()));
 
         let inbox = Arc::new(Hl7Inbox::new(ris.clone(), hl7_options(config)));
-        doors.spawn(mllp::serve(mllp, inbox, MllpSettings::default(), until_closed()));
+        let settings = MllpSettings::default();
+        doors.spawn(mllp::serve_behind(hl7_gate, mllp, inbox, settings, until_closed()));
 
         let mut site = pacslab_http::Site::new(config.dicom.aet.clone(), env!("CARGO_PKG_VERSION"));
         site.name.clone_from(&config.http.name);

@@ -113,6 +113,8 @@ declare::config! {
         bind: IpAddr = "127.0.0.1",
         /// TCP port; 0 takes a free one.
         port: u16 = "2575",
+        /// Speak MLLP over TLS, with the files of `[tls]`.
+        tls: bool = "false",
     }
     /// How HL7 messages are read; docs/hl7.md has the table of fields.
     hl7: Hl7 {

@@ -218,6 +218,17 @@ impl Gate for Door {
     }
 }
 
+impl pacslab_ris::mllp::Gate for Door {
+    fn open(&self, tcp: TcpStream, from: SocketAddr) -> pacslab_ris::mllp::Opening<'_> {
+        Box::pin(async move {
+            Some(match self.open(tcp, from).await? {
+                Opened::Plain(tcp) => Box::new(tcp) as Box<dyn pacslab_ris::mllp::Wire>,
+                Opened::Secured(stream) => stream,
+            })
+        })
+    }
+}
+
 fn configure(tls: &Tls, setting: &'static str) -> Result<ServerConfig> {
     let files = Files::of(tls);
     let switched = |failure: Failure| Failure {

@@ -224,6 +224,9 @@ pub(super) fn plain(first: u8, setting: &str) -> (&'static str, String) {
         b'A'..=b'Z' => {
             ("HTTP", format!("a plain HTTP request on a port that speaks TLS: use https://, {off}"))
         }
+        0x0b if setting == "mllp.tls" => {
+            ("HL7", format!("plain MLLP on a port that speaks TLS: let it call with TLS, {off}"))
+        }
         0x0b => (
             "HL7",
             "an HL7 message (MLLP) on a port that speaks TLS: the HL7 port is another one".into(),

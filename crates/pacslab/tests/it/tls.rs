@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::lab::{Setup, cli, pacslab};
 use crate::support::orthanc::Orthanc;
 use crate::support::process::{Finished, Running};
-use crate::support::{Lab, dcmtk, fixture, fixtures, http, needs, peers, study, wait};
+use crate::support::{Lab, dcmtk, fixture, fixtures, http, mllp, needs, peers, study, wait};
 
 /// The files of `pacslab tls init`, and whatever else a test makes.
 struct Certificates(TempDir);
@@ -443,4 +443,30 @@ fn a_door_without_its_files_says_what_to_do() {
         made.path("server-cert.pem")
     );
     assert!(start(&swapped).contains("holds no private key"));
+}
+
+/// HL7 over TLS, as IHE ATNA has it (ITI TF-2 3.19): another's TLS, with and without a certificate.
+#[test]
+fn orders_come_over_tls() {
+    needs!("python");
+    let made = Certificates::init();
+    let lab = made.lab("required").config("[mllp]\ntls = true\n").start();
+    let order = mllp::orm("ACC1001", "P12345", "PYMOD1", "20260105090000");
+    let order = made.write("order.hl7", &order);
+    let (port, order) = (lab.mllp.to_string(), order.to_str().unwrap().to_owned());
+    let ca = made.path("ca-cert.pem");
+    let send = |cert: &str, key: &str| {
+        peers::python_script("mllp_tls.py", &[&port, &ca, cert, key, &order])
+    };
+    let answered = send(&made.path("client-cert.pem"), &made.path("client-key.pem")).success();
+    assert!(answered.stdout.contains("MSA|AA|"), "{answered}");
+    assert!(lab.worklists.join("ACC1001.wl").exists());
+
+    send("-", "-").failure();
+    logged(&lab, "certificate");
+    // whoever forgot TLS is told where it is switched
+    let mut plain = mllp::Connection::open(lab.mllp);
+    assert_eq!(plain.try_exchange(b"MSH|^~\\&|A\r"), None);
+    logged(&lab, "mllp.tls = false");
+    lab.assert_alive();
 }
