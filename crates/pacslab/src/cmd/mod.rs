@@ -53,6 +53,7 @@ commands! {
         worklist: Worklist,
         acquire: Acquire,
         send: Send,
+        commit: Commit,
         import: Import,
         find: Find,
         get: Get,

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::Setup;
-use crate::support::process::Finished;
-use crate::support::{Lab, needs, peers, study, wait};
+use crate::support::lab::{Setup, cli};
+use crate::support::process::{Finished, Running};
+use crate::support::{Lab, dcmtk, fixtures, needs, peers, study, wait};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
@@ -42,6 +42,15 @@ impl Ask<'_> {
     }
 }
 
+/// The status of the answer. On one association the peer's threads may print a report first.
+fn answer(seen: &[Value]) -> &Value {
+    &seen.iter().find(|line| line.get("answer").is_some()).unwrap()["answer"]
+}
+
+fn report(seen: &[Value]) -> &Value {
+    seen.iter().rfind(|line| line.get("report").is_some()).unwrap()
+}
+
 fn listen(port: u16, reports: u32, refuse: u32) -> Vec<Value> {
     let args = [port.to_string(), reports.to_string(), refuse.to_string()];
     lines(peers::python_script("commitment.py", &["listen", &args[0], &args[1], &args[2]]))
@@ -73,12 +82,12 @@ fn the_report_comes_on_the_association_that_is_held() {
     let lab = setup(wait::free_port(), "").start();
     lab.store_fixtures();
     let seen = HOLD.run(&lab, &both());
-    assert_eq!(seen[0]["answer"], "0000");
+    assert_eq!(answer(&seen), "0000");
     let expected = json!({
         "report": "same", "type": 1, "transaction": "1.2.3.1", "failed": {}, "aet": "PACSLAB",
         "committed": [study::CT_INSTANCE, MR_INSTANCE], "status": 0,
     });
-    assert_eq!(seen[1], expected);
+    assert_eq!(*report(&seen), expected);
     assert_eq!(seen.len(), 2);
     let event = wait_told(&lab, "commitment.reported");
     assert_eq!(event["ids"]["study_uid"], study::UID, "{event}");
@@ -93,8 +102,8 @@ fn the_report_follows_a_requestor_that_has_released() {
     let lab = setup(port, "wait = \"1s\"").start();
     lab.store_fixtures();
     let seen = Ask { listen: port, way: "close", ..HOLD }.run(&lab, &both());
-    assert_eq!(seen[0]["answer"], "0000");
-    let taken = seen.last().unwrap();
+    assert_eq!(answer(&seen), "0000");
+    let taken = report(&seen);
     assert_eq!((&taken["report"], &taken["status"]), (&json!("reverse"), &json!(0)));
     assert_eq!(taken["committed"].as_array().unwrap().len(), 2);
 }
@@ -123,14 +132,14 @@ fn each_failure_has_its_reason() {
         "1.2.840.10008.1.1=1.2.3.4.6".to_owned(),
     ];
     let seen = HOLD.run(&lab, &asked);
-    assert_eq!(seen[1]["type"], 2);
-    assert_eq!(seen[1]["committed"], json!([study::CT_INSTANCE]));
+    assert_eq!(report(&seen)["type"], 2);
+    assert_eq!(report(&seen)["committed"], json!([study::CT_INSTANCE]));
     let failed = json!({"1.2.3.4.5": "0112", MR_INSTANCE: "0119", "1.2.3.4.6": "0122"});
-    assert_eq!(seen[1]["failed"], failed);
+    assert_eq!(report(&seen)["failed"], failed);
     // a transaction UID is used once
     let again = HOLD.run(&lab, std::slice::from_ref(&ct));
-    assert_eq!(again[0]["answer"], "0000");
-    assert_eq!(again[1]["failed"], json!({study::CT_INSTANCE: "0131"}));
+    assert_eq!(answer(&again), "0000");
+    assert_eq!(report(&again)["failed"], json!({study::CT_INSTANCE: "0131"}));
     // nothing to commit
     let nothing = Ask { transaction: "1.2.3.2", ..LEAVE }.run(&lab, &[]);
     assert_eq!(nothing[0]["answer"], "0115");
@@ -187,4 +196,82 @@ fn a_requestor_that_nobody_knows_is_told_of_and_found_once_it_is_registered() {
     let port = wait::free_port();
     lab.run(&["modality", "register", &format!("PYCOMMIT@127.0.0.1:{port}")]).success();
     assert_eq!(listen(port, 1, 0)[0]["transaction"], "1.2.3.1");
+}
+
+/// A PACS of pynetdicom's that commits all but what is named.
+fn pacs(way: &str, requestor: u16, missing: &[&str]) -> (Running, u16, tempfile::TempDir) {
+    let (folder, port) = (tempfile::tempdir().unwrap(), wait::free_port());
+    let ports = [port.to_string(), requestor.to_string()];
+    let args = [&["serve", &ports[0], way, &ports[1]], missing].concat();
+    let mut command = peers::python_command("commitment.py", &args);
+    let log = folder.path().join("pacs.log");
+    let pacs = Running::start("commitment.py serve", &mut command, log, false);
+    wait::until_listening("the PACS", port);
+    (pacs, port, folder)
+}
+
+fn commit(port: u16, more: &[&str]) -> Finished {
+    let (peer, files) = (format!("PYPACS@127.0.0.1:{port}"), fixtures());
+    let args = ["commit", files.to_str().unwrap(), "--pacs", &peer, "--json"];
+    cli(&[&args, more].concat())
+}
+
+#[test]
+fn the_command_takes_the_report_whichever_way_it_comes() {
+    needs!("python");
+    for way in ["same", "after", "before"] {
+        let listen = wait::free_port();
+        let (pacs, port, _folder) = pacs(way, listen, &[]);
+        let (number, hold) = (listen.to_string(), "100ms");
+        let more: &[&str] =
+            if way == "same" { &[] } else { &["--listen", &number, "--hold", hold] };
+        let answer = commit(port, more).success().json();
+        assert_eq!(answer["committed"].as_array().unwrap().len(), study::INSTANCES, "{way}");
+        drop(pacs);
+    }
+}
+
+#[test]
+fn the_command_names_what_is_not_committed() {
+    needs!("python");
+    let (_pacs, port, _folder) = pacs("same", 0, &[MR_INSTANCE]);
+    let partly = commit(port, &[]);
+    assert_eq!(partly.code(), Some(4), "{partly}");
+    let failed = &partly.json()["failed"];
+    assert_eq!(failed[0]["sop_instance"], MR_INSTANCE);
+    assert_eq!(failed[0]["message"], "0x0112 (no such SOP instance)");
+    assert_eq!(failed.as_array().unwrap().len(), 1);
+}
+
+/// No report, and no service at all: each says what to do.
+#[test]
+fn the_command_says_why_there_is_no_report() {
+    needs!("python", "storescp");
+    let (_pacs, port, _folder) = pacs("after", wait::free_port(), &[]);
+    let silent = commit(port, &["--wait", "200ms"]).failure();
+    assert!(silent.stderr.contains("--listen"), "{silent}");
+    let receiver = dcmtk::StoreScp::start("PYPACS", &[]);
+    let refused = commit(receiver.port, &[]).failure();
+    assert!(refused.stderr.contains("Storage Commitment"), "{refused}");
+}
+
+/// Ours asks ours: on the association, and by a call.
+#[test]
+fn ours_commits_what_ours_sent() {
+    let listen = wait::free_port();
+    let setup = || {
+        let peer = format!("[peers]\nPYMOD1 = \"PYMOD1@127.0.0.1:{listen}\"\n");
+        Lab::setup().config(&peer)
+    };
+    let lab = setup().start();
+    let none = commit(lab.dicom, &[]);
+    assert_eq!(none.code(), Some(1), "{none}");
+    lab.store_fixtures();
+    let all = commit(lab.dicom, &[]).success().json();
+    assert_eq!(all["committed"].as_array().unwrap().len(), study::INSTANCES);
+    assert_eq!(all["retrieve_aet"], "PACSLAB");
+    let lab = setup().config("[commitment]\nreport = \"reverse\"\n").start();
+    lab.store_fixtures();
+    let all = commit(lab.dicom, &["--listen", &listen.to_string()]).success().json();
+    assert_eq!(all["committed"].as_array().unwrap().len(), study::INSTANCES);
 }

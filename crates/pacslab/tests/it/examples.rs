@@ -110,7 +110,7 @@ impl Stage {
         let receiver = if own { 0 } else { self.receiver };
         command.env("PACSLAB__RECEIVER__PORT", receiver.to_string());
         for arg in &example.args {
-            let taken = own && arg == "11112" || arg == "2576";
+            let taken = own && arg == "11112" || arg == "2576" || arg == "11113";
             command.arg(if taken { "0".to_owned() } else { self.addressed(arg) });
         }
         command
