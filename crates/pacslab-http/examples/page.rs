@@ -63,6 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         peers: Arc::default(),
         archive,
         worklist: Arc::new(Sample),
+        ris: None,
         events,
         clock,
         auth: Some(Auth::new([0; 32]).user("orthanc", "orthanc")),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pacslab_archive::{Archive, Caller, Peers};
 use pacslab_model::{AeTitle, Clock};
+use pacslab_ris::Ris;
 use pacslab_store::EventLog;
 
 use crate::metrics::Host;
@@ -23,6 +24,8 @@ pub struct State {
     /// What calls them.
     pub caller: Caller,
     pub worklist: Arc<dyn WorklistView>,
+    /// `None`: an archive alone.
+    pub ris: Option<Arc<Ris>>,
     pub events: Arc<EventLog>,
     pub clock: Arc<dyn Clock>,
     /// `None`: everybody may do everything.
@@ -90,6 +93,7 @@ pub(crate) struct Door {
     pub(crate) peers: Arc<Peers>,
     pub(crate) caller: Caller,
     pub(crate) worklist: Arc<dyn WorklistView>,
+    pub(crate) ris: Option<Arc<Ris>>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) auth: Option<Auth>,
@@ -107,8 +111,19 @@ pub(crate) type At = axum::extract::State<Arc<Door>>;
 
 impl Door {
     pub(crate) fn new(state: State) -> Arc<Self> {
-        let State { archive, peers, caller, worklist, events, clock, auth, host, mut site, limits } =
-            state;
+        let State {
+            archive,
+            peers,
+            caller,
+            worklist,
+            ris,
+            events,
+            clock,
+            auth,
+            host,
+            mut site,
+            limits,
+        } = state;
         let root = site.dicomweb_root.trim_matches('/');
         site.dicomweb_root = format!("/{}", if root.is_empty() { "dicom-web" } else { root });
         let ids = Ids::new(archive.clone());
@@ -117,6 +132,7 @@ impl Door {
             peers,
             caller,
             worklist,
+            ris,
             events,
             clock,
             auth,

@@ -10,6 +10,7 @@ mod door;
 mod error;
 mod events;
 mod gate;
+mod hl7_queue;
 mod intake;
 mod metrics;
 mod object;
@@ -44,6 +45,7 @@ pub fn app(state: State) -> Router {
         .merge(ui::routes())
         .merge(events::routes())
         .merge(worklist::routes())
+        .merge(hl7_queue::routes())
         .merge(metrics::routes())
         .merge(storage::routes())
         .merge(orthanc::routes())

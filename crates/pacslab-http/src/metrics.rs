@@ -82,6 +82,7 @@ async fn ours(State(door): At) -> Result {
         "Since the server began to listen.",
         door.begun.elapsed().as_secs_f64(),
     );
+    crate::hl7_queue::metrics(&door, &mut text).await?;
     host(&door, &mut text);
     Ok(([(header::CONTENT_TYPE, TEXT)], text.finish()).into_response())
 }

@@ -5,9 +5,9 @@
 
 use std::collections::HashSet;
 
-use pacslab_model::order::StepStatus;
+use pacslab_model::order::{Order, ScheduledStep, StepStatus};
 use pacslab_model::{Event, Identifiers, Outcome};
-use pacslab_store::{Arrival, Index, OrderFilter, OrderRecord, StepChange, StoreError};
+use pacslab_store::{Arrival, Index, OrderFilter, OrderRecord, Papers, StoreError};
 
 use crate::events;
 use crate::machine::{self, StepEvent};
@@ -58,31 +58,29 @@ impl Ris {
         if !self.settings.images_start_steps {
             return Ok(true);
         }
-        let Some(record) = self.ordered(arrival)? else { return Ok(false) };
-        let order = &record.order;
-        // of several waiting steps it is the sender's own, else the first
-        let waiting = || order.steps.iter().filter(|step| step.status.on_worklist());
-        let own = waiting().find(|step| step.station.as_str() == arrival.calling_ae);
-        let others = || order.steps.iter().any(|step| step.status == StepStatus::Started);
-        let Some(step) = own.or_else(|| if others() { None } else { waiting().next() }) else {
+        let Some(record) = ordered(&*self.desk, arrival)? else { return Ok(false) };
+        if next(&record.order, arrival).is_none() {
             return Ok(true);
-        };
-        let Ok(next) = machine::step(step.status, StepEvent::Images) else { return Ok(true) };
-        let now = self.clock.now();
-        let change = self.desk.set_step(&order.accession, &step.id, step.status, next, now)?;
-        // anything else: somebody moved it meanwhile, and images do not contradict
-        if let StepChange::Done(record) = change {
+        }
+        self.work(|work| {
+            // somebody may have moved it meanwhile, and images do not contradict
+            let Some(record) = ordered(work.papers(), arrival)? else { return Ok(()) };
+            let Some((at, status)) = next(&record.order, arrival) else { return Ok(()) };
+            let mut order = record.order.clone();
+            let Some(step) = order.steps.get_mut(at) else { return Ok(()) };
+            step.status = status;
             let text = format!(
                 "images of {} came from {}: step {} is {}",
-                order.accession,
+                record.order.accession,
                 sender(arrival),
                 step.id,
-                next.as_str()
+                status.as_str()
             );
-            let event = Event::new(now, events::IMAGES, text).outcome(Outcome::Ok);
-            self.emit.emit(event.ids(identifiers(&record.order)));
-            self.publish(record.order)?;
-        }
+            let event = Event::new(work.now(), events::IMAGES, text).outcome(Outcome::Ok);
+            work.keep(&order, Some(&record))?;
+            work.tell(event.ids(identifiers(&order)));
+            Ok::<_, RefusedOrder>(())
+        })?;
         Ok(true)
     }
 
@@ -132,20 +130,32 @@ impl Ris {
         }));
         Ok(())
     }
+}
 
-    /// The order of a study: by its UID, else by accession number and patient.
-    fn ordered(&self, arrival: &Arrival) -> Result<Option<OrderRecord>, StoreError> {
-        let study_uid = Some(arrival.study_uid.to_string());
-        let filter = OrderFilter { study_uid, ..OrderFilter::default() };
-        if let Some(record) = self.desk.orders(&filter)?.into_iter().next() {
-            return Ok(Some(record));
-        }
-        if arrival.accession.is_empty() {
-            return Ok(None);
-        }
-        let record = self.desk.order(&arrival.accession)?;
-        Ok(record.filter(|record| record.order.patient.id.id == arrival.patient_id))
+/// The step that images start, by its place in the order, and what it becomes.
+fn next(order: &Order, arrival: &Arrival) -> Option<(usize, StepStatus)> {
+    // of several waiting steps it is the sender's own, else the first
+    let waiting = |step: &ScheduledStep| step.status.on_worklist();
+    let own = |step: &ScheduledStep| waiting(step) && step.station.as_str() == arrival.calling_ae;
+    let others = order.steps.iter().any(|step| step.status == StepStatus::Started);
+    let first = || if others { None } else { order.steps.iter().position(waiting) };
+    let at = order.steps.iter().position(own).or_else(first)?;
+    let status = machine::step(order.steps.get(at)?.status, StepEvent::Images).ok()?;
+    Some((at, status))
+}
+
+/// The order of a study: by its UID, else by accession number and patient.
+fn ordered(papers: &dyn Papers, arrival: &Arrival) -> Result<Option<OrderRecord>, StoreError> {
+    let study_uid = Some(arrival.study_uid.to_string());
+    let filter = OrderFilter { study_uid, ..OrderFilter::default() };
+    if let Some(record) = papers.orders(&filter)?.into_iter().next() {
+        return Ok(Some(record));
     }
+    if arrival.accession.is_empty() {
+        return Ok(None);
+    }
+    let record = papers.order(&arrival.accession)?;
+    Ok(record.filter(|record| record.order.patient.id.id == arrival.patient_id))
 }
 
 fn sender(arrival: &Arrival) -> &str {

@@ -10,6 +10,7 @@ pub mod hl7;
 pub mod machine;
 pub mod mllp;
 mod orders;
+pub mod outbox;
 pub mod patients;
 pub mod performed;
 mod refile;
@@ -22,6 +23,7 @@ pub use orders::{
     Applied, Booked, BookingState, Done, Place, Reconciled, RefusedOrder, Ris, RisSettings, Shown,
     Work,
 };
+pub use outbox::{Destination, Letter, LetterFilter, Tally};
 pub use patients::{PatientApplied, PatientRecord, Presence, RefusedPatient};
 pub use performed::{PerformedStatus, PerformedStep, RefusedReport};
 pub use refile::Refile;

@@ -16,7 +16,7 @@ use pacslab_hl7::mllp::{Decoder, Frame, MllpError, encode};
 use pacslab_hl7::{Message, ack};
 use pacslab_model::{Clock, Direction, Emit, Event, Outcome};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -44,9 +44,9 @@ impl Default for MllpSettings {
 }
 
 /// What messages come over.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for T {}
 
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Option<Box<dyn Wire>>> + Send + 'a>>;
 
@@ -354,10 +354,9 @@ pub enum SendError {
 }
 
 /// A connection to an HL7 listener, for one message after another.
-#[derive(Debug)]
 pub struct MllpClient {
     to: String,
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     decoder: Decoder,
     timeout: Duration,
     /// MSH-10 of the message before: its application acknowledgement may still come.
@@ -383,8 +382,24 @@ impl MllpClient {
             .map_err(|_| late(to, timeout))?
             .map_err(|source| SendError::Connect { to: to.to_owned(), source })?;
         let _ = stream.set_nodelay(true);
+        Ok(Self::over(to, Box::new(stream), timeout))
+    }
+
+    /// Over a connection that was made before; `to` is what it is called in messages.
+    pub fn over(to: &str, stream: Box<dyn Wire>, timeout: Duration) -> Self {
         let decoder = Decoder::default();
-        Ok(Self { to: to.to_owned(), stream, decoder, timeout, before: String::new() })
+        Self { to: to.to_owned(), stream, decoder, timeout, before: String::new() }
+    }
+
+    /// Whether the other side has closed it, or sent what nobody asked for. Does not wait.
+    pub async fn is_over(&mut self) -> bool {
+        let mut byte = [0];
+        let now = std::future::poll_fn(|context| {
+            let mut buffer = ReadBuf::new(&mut byte);
+            let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+            std::task::Poll::Ready(read.is_ready())
+        });
+        now.await
     }
 
     /// Sends one message and waits for its acknowledgement.
@@ -401,6 +416,7 @@ impl MllpClient {
     async fn exchange(&mut self, message: &[u8]) -> Result<Answered, SendError> {
         let broke = |source| SendError::Io { to: self.to.clone(), source };
         self.stream.write_all(&encode(message)).await.map_err(broke)?;
+        self.stream.flush().await.map_err(broke)?;
         let ours = Message::parse(message).map(|message| message.control_id()).unwrap_or_default();
         loop {
             let bytes = self.frame().await?;
@@ -437,6 +453,12 @@ impl MllpClient {
 
     fn unusable(&self, what: String) -> SendError {
         SendError::Answer { to: self.to.clone(), what }
+    }
+}
+
+impl std::fmt::Debug for MllpClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MllpClient").field("to", &self.to).finish_non_exhaustive()
     }
 }
 

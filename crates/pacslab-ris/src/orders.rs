@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events;
 use crate::machine::{self, StepEvent};
+use crate::outbox::Outbox;
 use crate::worklist::{Worklist, file};
 
 pub use appointments::{Booked, BookingState};
@@ -36,6 +37,8 @@ pub struct Ris {
     pub(crate) refiling: tokio::sync::Notify,
     /// The same for reports.
     pub(crate) reporting: tokio::sync::Notify,
+    /// Who is told of it all.
+    pub(crate) outbox: Outbox,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -104,7 +107,8 @@ impl Ris {
         let reporting = tokio::sync::Notify::new();
         refiling.notify_one();
         reporting.notify_one();
-        let ris = Self { desk, worklist, settings, clock, emit, refiling, reporting };
+        let outbox = Outbox::default();
+        let ris = Self { desk, worklist, settings, clock, emit, refiling, reporting, outbox };
         ris.reconcile()?;
         Ok(ris)
     }

@@ -181,6 +181,7 @@ impl Department {
             peers: peers.clone(),
             caller,
             worklist: Arc::new(Board(worklist.clone())),
+            ris: Some(ris.clone()),
             events: events.clone(),
             clock: clock.clone(),
             auth: auth(config)?,
@@ -203,6 +204,12 @@ impl Department {
                     () = closed => {}
                 }
             });
+        }
+        for to in config.destinations.clone() {
+            let (ris, clock, emit) = (ris.clone(), clock.clone(), sink.clone());
+            let files = tls::Files::of(&config.tls);
+            let sender = crate::hl7_out::Sender { ris, to, files, clock, emit };
+            doors.spawn(sender.follow(until_closed()));
         }
         let closed_arrivals = until_closed();
         let refiling = crate::refile::follow(archive.clone(), ris.clone());
@@ -319,6 +326,8 @@ impl Rooms {
         let settings = RisSettings { site: config.dicom.aet.to_string(), ..RisSettings::default() };
         let ris = Ris::open(desk.clone(), worklist.clone(), settings, clock.clone(), sink.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
+        let told = config.destinations.iter().map(crate::config::Destination::told).collect();
+        let ris = ris.telling(told).map_err(failed)?;
         let data = absolute(&config.storage.dir);
         let ris = Arc::new(ris);
         Ok(Self { folder, data, archive, desk, peers, worklist, ris, events, sink, clock })

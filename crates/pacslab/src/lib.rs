@@ -17,6 +17,7 @@ mod department;
 mod double_click;
 mod exit;
 mod export;
+mod hl7_out;
 mod host;
 mod http;
 mod identifier;

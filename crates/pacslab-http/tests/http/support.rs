@@ -71,6 +71,7 @@ impl Lab {
             peers: Arc::new(Peers::default()),
             caller: Caller::titled(archive.clone(), aet.clone(), events.clone(), clock.clone()),
             worklist: Arc::new(Waiting),
+            ris: None,
             events: events.clone(),
             clock,
             auth: None,

@@ -26,13 +26,22 @@ pub struct Work<'a> {
 /// What is left to do when it is durable.
 #[derive(Default, Debug)]
 pub(crate) struct Afterwards {
-    /// Orders whose files have to follow, as they are at the end.
-    changed: Vec<Order>,
+    /// Orders whose files have to follow.
+    changed: Vec<Changed>,
     told: Vec<Event>,
     /// The archive has something to do.
     refiles: bool,
     /// A report is to become an object.
     reports: bool,
+    /// The destination of each message that was queued.
+    queued: Vec<String>,
+}
+
+/// An order before a transaction and as it is at its end.
+#[derive(Debug)]
+struct Changed {
+    before: Option<Order>,
+    now: Order,
 }
 
 /// An order that was changed, and the files of the worklist folder that show it.
@@ -55,10 +64,11 @@ impl Ris {
     where
         E: From<StoreError> + From<RefusedOrder>,
     {
-        let (answer, Afterwards { changed, told, refiles, reports }) =
+        let (answer, Afterwards { changed, told, refiles, reports, queued }) =
             pacslab_store::together(&*self.desk, |papers| {
                 let unit = Work { ris: self, papers, after: RefCell::default() };
                 let answer = work(&unit)?;
+                unit.tell_orders()?;
                 Ok::<_, E>((answer, unit.after.into_inner()))
             })?;
         if refiles {
@@ -67,8 +77,9 @@ impl Ris {
         if reports {
             self.reporting.notify_one();
         }
+        queued.iter().for_each(|destination| self.outbox.queued(destination));
         let mut shown = Vec::with_capacity(changed.len());
-        for order in changed {
+        for Changed { now: order, .. } in changed {
             let (order, files) = self.publish(order)?;
             shown.push(Shown { order, files });
         }
@@ -105,6 +116,21 @@ impl<'a> Work<'a> {
 
     pub(crate) fn wake_reporting(&self) {
         self.after.borrow_mut().reports = true;
+    }
+
+    /// Wakes whoever sends to a destination.
+    pub(crate) fn wake_sender(&self, destination: &str) {
+        self.after.borrow_mut().queued.push(destination.to_owned());
+    }
+
+    /// Tells what became of the orders, all in all: once, however many changes it took.
+    fn tell_orders(&self) -> Result<(), StoreError> {
+        let changed = std::mem::take(&mut self.after.borrow_mut().changed);
+        for Changed { before, now } in &changed {
+            self.tell_order(before.as_ref(), now)?;
+        }
+        self.after.borrow_mut().changed = changed;
+        Ok(())
     }
 
     /// Does what a change of an order asks for; [`Applied::files`] are those of [`Shown`].
@@ -151,7 +177,7 @@ impl<'a> Work<'a> {
         Ok(next)
     }
 
-    /// Keeps an order as it now is; its files follow.
+    /// Keeps an order as it now is; its files follow, and messages to those who are to know.
     ///
     /// # Errors
     /// The desk cannot be written.
@@ -167,12 +193,16 @@ impl<'a> Work<'a> {
             }
         };
         let changed = &mut self.after.borrow_mut().changed;
-        let same = |held: &&mut Order| {
+        let same = |held: &&mut Changed| {
+            let held = &held.now;
             held.accession == order.accession && held.filler.issuer == order.filler.issuer
         };
         match changed.iter_mut().find(same) {
-            Some(held) => held.clone_from(order),
-            None => changed.push(order.clone()),
+            Some(held) => held.now.clone_from(order),
+            None => {
+                let before = known.map(|known| known.order.clone());
+                changed.push(Changed { before, now: order.clone() });
+            }
         }
         Ok(done)
     }

@@ -252,6 +252,7 @@ impl Work<'_> {
         if before.patient != record.patient && !created {
             self.refile(&Refile::Describe { patient: record.patient.clone() })?;
         }
+        self.tell_adt(change, &record)?;
         self.tell_patient(change, &record, &remarks);
         Ok(PatientApplied { record, created, orders, remarks })
     }

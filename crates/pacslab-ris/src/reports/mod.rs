@@ -372,6 +372,11 @@ impl Work<'_> {
         for (document, bytes) in record.documents.iter().zip(documents) {
             DOCUMENTS.put(self.papers(), &document.key, &bytes.to_vec(), self.now())?;
         }
+        if !record.unmatched
+            && let Some(known) = order_of(self.papers(), &record.accession, &record.issuer)?
+        {
+            self.tell_oru(&known.order, &record, documents)?;
+        }
         if next.is_signed() && !record.unmatched {
             self.report_follows(&at, &record)?;
         }
@@ -379,8 +384,7 @@ impl Work<'_> {
         Ok(ReportApplied { record, changed: true, remarks })
     }
 
-    /// What a signed report leads to: an object in the archive. Who else is to be told (ORU to a
-    /// destination) is queued here, too, in the same transaction.
+    /// What a signed report leads to: an object in the archive.
     fn report_follows(&self, at: &str, record: &ReportRecord) -> Result<(), StoreError> {
         if !record.sr_instance.is_empty() || record.sections.is_empty() {
             return Ok(());

@@ -33,6 +33,8 @@ macro_rules! config {
             pub(crate) peer_settings: std::collections::BTreeMap<String, pacslab_archive::Peer>,
             /// Who may log in, by name.
             pub(crate) users: std::collections::BTreeMap<String, $crate::config::Password>,
+            /// Where HL7 messages go.
+            pub(crate) destinations: Vec<$crate::config::Destination>,
             /// The password of the login was chosen by nobody.
             pub(crate) built_in_login: bool,
         }
@@ -55,6 +57,7 @@ macro_rules! config {
                     peers: values.peers()?.into_iter().map(|(name, peer)| (name, peer.into())).collect(),
                     peer_settings: values.peers()?,
                     users: values.users()?,
+                    destinations: values.destinations()?,
                     built_in_login: *values.origin("http.password")
                         == $crate::config::Origin::Default,
                 })

@@ -1,5 +1,6 @@
 //! `docs/configuration.md`, from the declaration.
 
+use super::destination;
 use super::orthanc::names::{How, NAMES, Name};
 use super::{KEYS, SECTIONS};
 
@@ -17,7 +18,19 @@ pub(super) fn page() -> String {
             page += &format!("| `{name}` | {} | {default} | {} |\n", info.kind, info.doc.trim());
         }
     }
-    page + USERS + PEERS + &orthanc()
+    page + &destinations() + USERS + PEERS + &orthanc()
+}
+
+fn destinations() -> String {
+    let mut page = String::from(DESTINATIONS);
+    for key in destination::KEYS {
+        let default = match key.default {
+            "" => String::new(),
+            text => format!("`{text}`"),
+        };
+        page += &format!("| `{}` | {} | {default} | {} |\n", key.name, key.kind, key.doc.trim());
+    }
+    page
 }
 
 /// The names of Orthanc, from the table that reads them.
@@ -86,6 +99,29 @@ log and event `peer.refused` name the rule and the command that changes it. `ort
 what `strict` does, but aborts instead of answering. An association on which nothing would be
 allowed is rejected (calling AE title not recognized). C-MOVE to a title that is not here is 0xA801,
 with `orthanc-quirks` 0xC000 as Orthanc has it.
+";
+
+const DESTINATIONS: &str = "
+## [hl7.destinations.NAME]
+Where HL7 messages go, a table each, under a name of letters, digits, `_` and `-`. docs/hl7.md says
+what is told and what becomes of messages that cannot be delivered.
+
+```toml
+[hl7.destinations.archive]
+host = \"192.168.1.20\"
+port = 2575
+send = \"orders\"
+form = \"OMI\"
+
+[hl7.destinations.hospital]
+host = \"his.example.org\"
+send = \"status, reports\"
+version = \"2.3.1\"
+charset = \"8859/1\"
+```
+
+| key | kind | default | meaning |
+|---|---|---|---|
 ";
 
 const USERS: &str = "

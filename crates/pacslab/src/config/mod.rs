@@ -6,6 +6,7 @@
 //! does not exist is an error that names the nearest one that does (invariant 10).
 
 mod declare;
+mod destination;
 #[cfg(test)]
 mod docs;
 mod env;
@@ -27,6 +28,7 @@ use pacslab_ris::worklist::Poll;
 use pacslab_scp::policy::Mode;
 
 pub(crate) use declare::KeyInfo;
+pub(crate) use destination::Destination;
 pub(crate) use value::{
     Attributes, Bytes, ClientCertificates, Hl7Sources, LogLevel, Names, Password, Peer, Secret,
     StorageLayout, WhenFull, read_address, read_duration, without_tls,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::destination::{self, DESTINATIONS, Destination, Reads};
 use super::nearest::nearest;
 use super::value::{Password, Peer, Setting};
 use super::{KEYS, KeyInfo};
@@ -123,6 +124,18 @@ impl Values {
         self.named(USERS, |_, text| Password::read(text))
     }
 
+    /// Where HL7 messages go, by name.
+    pub(super) fn destinations(&self) -> Result<Vec<Destination>> {
+        let keys = self.by_key.keys().filter_map(|key| destination::split(key));
+        let names: std::collections::BTreeSet<&str> = keys.map(|(name, _)| name).collect();
+        let read = |name: &str| {
+            let one = Destination::from_values(name, &Of { values: self, name })?;
+            one.check().map_err(|(key, why)| Of { values: self, name }.wrong(key, "", &why))?;
+            Ok(one)
+        };
+        names.into_iter().map(read).collect()
+    }
+
     fn named<T>(
         &self,
         section: &str,
@@ -157,7 +170,36 @@ impl Values {
                 (key.as_str(), text, true, origin)
             })
         };
-        declared.chain(named(USERS)).chain(named(PEERS)).collect()
+        let of_destinations = self.by_key.iter().filter_map(|(key, (text, origin))| {
+            let (_, name) = destination::split(key)?;
+            let known = destination::KEYS.iter().find(|known| known.name == name)?;
+            Some((key.as_str(), text.as_str(), known.quoted, origin))
+        });
+        declared.chain(of_destinations).chain(named(USERS)).chain(named(PEERS)).collect()
+    }
+}
+
+/// What was said of one destination.
+struct Of<'a> {
+    values: &'a Values,
+    name: &'a str,
+}
+
+impl Of<'_> {
+    fn wrong(&self, key: &str, default: &str, why: &str) -> Failure {
+        let key = format!("{DESTINATIONS}{}.{key}", self.name);
+        match self.values.by_key.get(&key) {
+            Some((text, origin)) => wrong(&key, text, origin, why),
+            None => wrong(&key, default, &Origin::Default, why),
+        }
+    }
+}
+
+impl Reads<Failure> for Of<'_> {
+    fn read<T: Setting>(&self, key: &'static str, default: &str) -> Result<T> {
+        let full = format!("{DESTINATIONS}{}.{key}", self.name);
+        let text = self.values.by_key.get(&full).map_or(default, |(text, _)| text);
+        T::read(text).map_err(|why| self.wrong(key, default, &why))
     }
 }
 
@@ -166,9 +208,10 @@ const HIDDEN: &str = "********";
 
 /// A key of the sections that hold chosen names.
 fn is_named(key: &str) -> bool {
-    [PEERS, USERS].iter().any(|section| {
-        key.strip_prefix(section).is_some_and(|name| !name.is_empty() && !name.contains('.'))
-    })
+    destination::split(key).is_some()
+        || [PEERS, USERS].iter().any(|section| {
+            key.strip_prefix(section).is_some_and(|name| !name.is_empty() && !name.contains('.'))
+        })
 }
 
 fn is_secret(key: &str) -> bool {
@@ -189,6 +232,18 @@ fn wrong(key: &str, text: &str, origin: &Origin, why: &str) -> Failure {
 
 fn unknown(key: &str, origin: &Origin) -> Failure {
     let failure = Failure::usage(format!("unknown configuration key {key} ({origin})"));
+    if let Some((name, wrong)) =
+        key.strip_prefix(DESTINATIONS).and_then(|rest| rest.split_once('.'))
+    {
+        let known = nearest(wrong, destination::KEYS.iter().map(|known| known.name));
+        return match known {
+            Some(known) => {
+                let known = format!("{DESTINATIONS}{name}.{known}");
+                failure.hint(format!("did you mean {}?", origin.spell(&known)))
+            }
+            None => failure.hint("docs/configuration.md lists the keys of a destination"),
+        };
+    }
     match nearest(key, KEYS.iter().map(|info| info.key)) {
         Some(known) => failure.hint(format!("did you mean {}?", origin.spell(known))),
         None => failure.hint("`pacslab config show` lists every key"),

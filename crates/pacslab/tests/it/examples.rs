@@ -77,7 +77,11 @@ impl Stage {
             "[peers]\nPYNETSCP = \"PYNETSCP@127.0.0.1:{receiver}\"\n\
              ORTHANC = \"PYNETSCP@127.0.0.1:{receiver}\"\n"
         );
-        let lab = Lab::setup().config(&peers).start();
+        let nobody = wait::free_port();
+        let told = format!("[hl7.destinations.archive]\nhost = \"127.0.0.1\"\nport = {nobody}\n");
+        let lab = Lab::setup().config(&(peers + &told)).start();
+        // the first message that waits for that destination
+        lab.place("ACC8001", "P8", "CT8");
         for (name, from) in [("a.dcm", "ct.dcm"), ("b.dcm", "mr.dcm")] {
             std::fs::copy(fixture(from), lab.folder.path().join(name)).unwrap();
         }

@@ -30,6 +30,7 @@ mod find;
 mod get;
 mod hl7;
 mod hl7_in;
+mod hl7_out;
 mod http;
 mod import;
 mod layouts;

@@ -58,6 +58,7 @@ fn as_toml(shown: &[(&str, &str, bool, &Origin)]) -> String {
             let about = match head {
                 "peers" => "Who is known, and where C-MOVE may go.",
                 "http.users" => "Who may log in.",
+                head if head.starts_with("hl7.destinations.") => "Gets HL7 messages.",
                 _ => about,
             };
             let gap = if section.is_empty() { "" } else { "\n" };

@@ -17,6 +17,7 @@ crate::cmd::commands! {
         generate: Generate,
         send: Send,
         listen: Listen,
+        queue: Queue,
     }
 }
 
