@@ -34,3 +34,9 @@ pub const COMMITMENT_REPORTED: &str = "commitment.reported";
 pub const COMMITMENT_DELAYED: &str = "commitment.delayed";
 /// The report is not tried any more.
 pub const COMMITMENT_GIVEN_UP: &str = "commitment.given_up";
+/// A peer was told what is available of a study.
+pub const AVAILABILITY_SENT: &str = "availability.sent";
+/// It could not be told.
+pub const AVAILABILITY_FAILED: &str = "availability.failed";
+/// A peer told us what it has of a study.
+pub const AVAILABILITY_TOLD: &str = "availability.told";

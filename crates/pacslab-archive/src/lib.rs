@@ -5,6 +5,7 @@
 //! [`send`].
 
 mod archive;
+mod availability;
 mod buffers;
 mod caller;
 mod change;
@@ -26,6 +27,7 @@ mod retries;
 pub mod send;
 
 pub use archive::{Archive, ArchiveError, Object, Parts, Room, syntax_of};
+pub use availability::{Availability, AvailabilitySettings};
 pub use caller::{CallError, Caller, Retrieved};
 pub use change::{Change, Changed};
 pub use check::{Checked, Finding, check};

@@ -7,6 +7,7 @@
 mod acquire;
 mod burn;
 pub mod catalogue;
+mod commit;
 mod ct;
 mod files;
 mod iod;
@@ -20,6 +21,7 @@ pub mod sr;
 
 pub use acquire::{Acquisition, Error, Instance, Options, Series, acquire, possible};
 pub use catalogue::Exam;
+pub use commit::Commitment;
 pub use files::{WriteError, file_name};
 pub use item::{BadItem, WorklistItem};
 pub use report::{Done, Ending, Reason, Reported};

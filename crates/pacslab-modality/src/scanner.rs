@@ -62,6 +62,8 @@ pub enum Error {
     Refused { remote: Remote, reply: StatusReply },
     #[error("performed step, {remote}: {source}")]
     Report { remote: Remote, source: pacslab_dimse::Error },
+    #[error("storage commitment, {remote}: {source}")]
+    Commitment { remote: Remote, source: pacslab_dimse::Error },
     #[error("archive {remote}, after {stored} images: {source}")]
     Store { remote: Remote, stored: usize, source: pacslab_dimse::Error },
     #[error(

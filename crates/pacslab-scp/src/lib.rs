@@ -3,6 +3,7 @@
 //! The wire half of each service is in `pacslab_dimse::service`, the effect in the archive and
 //! the RIS; what is here translates between them.
 
+mod availability;
 mod commitment;
 pub mod conformance;
 mod door;

@@ -12,7 +12,9 @@ use pacslab_model::{Uid, uids};
 
 use crate::door::Door;
 use crate::identifier::Root;
-use crate::{commitment, find_study, find_worklist, get, move_, mpps, store, verification};
+use crate::{
+    availability, commitment, find_study, find_worklist, get, move_, mpps, store, verification,
+};
 
 /// One DIMSE service as SCP.
 #[derive(Clone, Copy)]
@@ -195,6 +197,16 @@ pub static SERVICES: &[Service] = &[
         offer: Offer::SERVICE,
         perform: |door, association, context, request| {
             Box::pin(commitment::perform(door, association, context, request))
+        },
+    },
+    Service {
+        name: "Instance Availability Notification",
+        abstract_syntax: AbstractSyntax::Uid(uids::INSTANCE_AVAILABILITY),
+        command: Field::NCreate,
+        section: "PS3.4 R",
+        offer: Offer::SERVICE,
+        perform: |door, association, context, request| {
+            Box::pin(availability::perform(door, association, context, request))
         },
     },
 ];

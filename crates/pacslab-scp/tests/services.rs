@@ -249,7 +249,7 @@ impl StoreHandler for ImplicitReceiver {
 }
 
 /// What the embedded PACS has to offer.
-const EXPECTED: [&str; 12] = [
+const EXPECTED: [&str; 13] = [
     uids::VERIFICATION,
     CT,
     uids::PATIENT_ROOT_FIND,
@@ -262,6 +262,7 @@ const EXPECTED: [&str; 12] = [
     uids::MPPS,
     uids::MPPS_RETRIEVE,
     uids::STORAGE_COMMITMENT_PUSH,
+    uids::INSTANCE_AVAILABILITY,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,7 +133,10 @@ impl Department {
         };
         let caller = Caller::new(archive.clone(), us.clone());
         let commitments =
-            crate::commitment::open(config, &archive, desk, &peers, caller.clone()).await?;
+            crate::commitment::open(config, &archive, desk.clone(), &peers, caller.clone()).await?;
+        let availability =
+            crate::commitment::availability(config, &archive, desk, &peers, caller.clone());
+        doors.spawn(availability.run(until_closed()));
         let door = Arc::new(pacslab_scp::Door {
             archive: archive.clone(),
             worklist: worklist.clone(),

@@ -16,7 +16,7 @@ use pacslab_dimse::{
     Acceptor, Association, BoxFuture, Context as Presentation, Decision, Error, Handler, Offer,
     Proposal, ServerConfig, Status, StatusReply, negotiate, refuse,
 };
-use pacslab_model::{Clock, Uid, uids};
+use pacslab_model::{Uid, uids};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -123,9 +123,9 @@ impl Args {
             return Err(Failure::failed("there is no DICOM file to ask for")
                 .hint("name the files that were sent, e.g. data/samples"));
         };
-        let (now, us) = (context.clock.now().micros.to_string(), std::process::id().to_string());
-        let parts = ["commitment", target.calling.as_str(), &now, &us, first.sop_instance.as_str()];
-        Ok(CommitmentRequest { transaction: Uid::from_parts(&parts), references })
+        let transaction =
+            crate::commitment::transaction(&target.calling, &context.clock, &first.sop_instance);
+        Ok(CommitmentRequest { transaction, references })
     }
 
     fn nothing_came(&self, target: &Target, config: &Config) -> Failure {

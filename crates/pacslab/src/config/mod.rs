@@ -172,6 +172,17 @@ declare::config! {
         /// Before the second attempt; twice as long before each further one, up to 10 minutes.
         retry_after: Duration = "10s",
     }
+    /// Instance Availability Notification: who is told which studies the embedded PACS has.
+    availability: Availability {
+        /// Names from `[peers]`, as `RIS, REPORTS`; none: nobody is told.
+        peers: Names = "",
+        /// A study is told when nothing came of it for so long.
+        quiet: Duration = "30s",
+        /// How often a peer is tried that does not take it.
+        attempts: u32 = "30",
+        /// Before the second attempt; twice as long before each further one, up to 10 minutes.
+        retry_after: Duration = "10s",
+    }
     /// The simulated scanner.
     modality: Modality {
         /// Its AE title: the calling title of all commands that talk to a PACS.

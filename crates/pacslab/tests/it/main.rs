@@ -13,6 +13,7 @@
 mod support;
 
 mod adt;
+mod availability;
 mod bad_input;
 mod bad_text;
 mod bench;
