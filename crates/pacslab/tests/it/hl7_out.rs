@@ -1,6 +1,6 @@
 //! HL7 messages out: queues, retries, dead letters. HL7 v2.5.1 2.9; IHE RAD TF-2 4.3, 4.4, 4.13.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::mpsc;
@@ -200,6 +200,65 @@ fn deaf() -> (u16, mpsc::Receiver<Vec<u8>>) {
         }
     });
     (port, told)
+}
+
+/// Answers each message as the next of these says; `ID` is its MSH-10. Tells what came.
+fn scripted(script: &'static [Option<&'static str>]) -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut script = script.iter();
+        for mut stream in listener.incoming().flatten() {
+            let mut frame = Vec::new();
+            let mut byte = [0];
+            while matches!(stream.read(&mut byte), Ok(1)) {
+                frame.push(byte[0]);
+                if !frame.ends_with(&[0x1c, 0x0d]) {
+                    continue;
+                }
+                let message = String::from_utf8_lossy(&frame[1..frame.len() - 2]).into_owned();
+                frame.clear();
+                let id = field(&message, "MSH", 10).to_owned();
+                let _ = tell.send(message);
+                match script.next() {
+                    Some(Some(answer)) => {
+                        let answer = answer.replace("ID", &id);
+                        let _ = stream.write_all(format!("\x0b{answer}\x1c\r").as_bytes());
+                    }
+                    // hangs up
+                    _ => break,
+                }
+            }
+        }
+    });
+    (port, told)
+}
+
+/// Whatever is no acknowledgement of this message is none; CA is one, CE a refusal.
+#[test]
+fn only_an_acknowledgement_takes_a_message_off() {
+    static SCRIPT: [Option<&str>; 6] = [
+        Some("HELLO"),
+        None,
+        Some("MSH|^~\\&|A|B|C|D|20260105||ACK|K1|P|2.5.1\r"),
+        Some("MSH|^~\\&|A|B|C|D|20260105||ACK|K1|P|2.5.1\rMSA|AA|ANOTHER\r"),
+        Some("MSH|^~\\&|A|B|C|D|20260105||ACK|K1|P|2.5.1\rMSA|CA|ID\r"),
+        Some(
+            "MSH|^~\\&|A|B|C|D|20260105||ACK|K1|P|2.5.1\rMSA|CE|ID\rERR||OBR^1^18|204^Unknown^HL70357|E||||no such order\r",
+        ),
+    ];
+    let (port, came) = scripted(&SCRIPT);
+    let lab = Lab::setup().config(&destination("archive", port, "strict = true")).start();
+    lab.place("A1", "P1", "PYMOD1");
+    let tries: Vec<String> = (0..5).map(|_| came.recv_timeout(wait::PATIENCE).unwrap()).collect();
+    assert!(tries.iter().all(|tried| *tried == tries[0]), "the same message each time");
+    wait::until_true("it is taken off", || tally(&lab, "archive", "waiting") == 0);
+    assert_eq!(tally(&lab, "archive", "dead"), 0);
+    lab.place("A2", "P1", "PYMOD1");
+    wait::until_true("the other one to be refused", || tally(&lab, "archive", "dead") == 1);
+    let dead = queue(&lab, &["--dead"]);
+    assert_eq!(dead[0]["problem"], "CE OBR-18: no such order (204)");
 }
 
 #[test]

@@ -470,3 +470,26 @@ fn orders_come_over_tls() {
     logged(&lab, "mllp.tls = false");
     lab.assert_alive();
 }
+
+#[test]
+fn messages_leave_over_tls_and_who_is_not_believed_gets_none() {
+    let made = Certificates::init();
+    let there = made.lab("required").config("[mllp]\ntls = true\n").start();
+    let to = format!(
+        "[hl7.destinations.there]\nhost = \"127.0.0.1\"\nport = {}\ntls = true\nretry = \"50ms\"\n\
+         retry_at_most = \"100ms\"\n",
+        there.mllp
+    );
+    let here = made.lab("none").config(&to).start();
+    here.place("ACC1001", "P12345", "PYMOD1");
+    wait::until_true("the order to arrive", || there.worklists.join("ACC1001.wl").exists());
+
+    let others = Certificates::init();
+    let stranger = others.lab("none").config(&to).start();
+    stranger.place("ACC1002", "P12345", "PYMOD1");
+    wait::until_true("the reason to be told", || {
+        let queue = stranger.get("/ris/hl7/queue").ok().json();
+        queue[0]["problem"].as_str().is_some_and(|problem| problem.contains("certificate"))
+    });
+    assert!(!there.worklists.join("ACC1002.wl").exists());
+}
