@@ -143,7 +143,7 @@ fn render(lines: &[Vec<Piece>]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\">\n\
-         <title>What pacslab demo prints: eight steps from the order to the export</title>\n\
+         <title>What pacslab demo prints: from the order to the export, step by step</title>\n\
          <style>\n\
          text {{ font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', \
          monospace; fill: #d7dde4; white-space: pre }}\n\

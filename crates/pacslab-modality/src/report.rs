@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use pacslab_dicom::Dataset;
 use pacslab_dimse::{Association, Error as Dimse, Proposal, StatusReply};
-use pacslab_model::{Moment, Tag, Uid, Vr, tags, uids};
+use pacslab_model::{Tag, Uid, Vr, tags, uids};
 
 use crate::acquire::{Acquisition, Options, Series};
 use crate::iod::{self, Object, code};
@@ -23,12 +23,30 @@ pub enum Reported {
     Refused(StatusReply),
 }
 
+impl Reported {
+    /// Why images go without a report, in words.
+    pub fn without(&self, pacs: &str) -> Option<String> {
+        match self {
+            Self::As(_) => None,
+            Self::NotOffered => Some(format!(
+                "{pacs} takes no reports of performed steps (MPPS): the images go without"
+            )),
+            Self::Refused(reply) => Some(format!(
+                "{pacs} refused the report of the step with {reply}: the images go without"
+            )),
+        }
+    }
+}
+
 /// How a step ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
     Completed,
     Discontinued(Reason),
 }
+
+/// How long an exam takes, from its start to the report of its end.
+const SECONDS: u64 = 300;
 
 /// Why a step was discontinued. PS3.16 CID 9301.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +127,6 @@ impl Scanner {
 #[derive(Clone, Debug)]
 pub struct Done<'a> {
     pub ending: Ending,
-    pub at: Moment,
     /// `None`: it came to no images.
     pub acquisition: Option<&'a Acquisition>,
     /// The images that the archive took, which are those that are listed.
@@ -183,6 +200,7 @@ fn scheduled(item: &WorklistItem, study: &Uid) -> Dataset {
 
 fn ended(item: &WorklistItem, options: &Options, done: &Done<'_>, archive: &str) -> Dataset {
     let mut step = Object::default();
+    let end = iod::after(options.at, SECONDS);
     let status = match done.ending {
         Ending::Completed => "COMPLETED",
         Ending::Discontinued(_) => "DISCONTINUED",
@@ -205,8 +223,8 @@ fn ended(item: &WorklistItem, options: &Options, done: &Done<'_>, archive: &str)
     }
     step.copy(item.dataset().get(tags::SPECIFIC_CHARACTER_SET))
         .set(tags::PERFORMED_PROCEDURE_STEP_STATUS, status)
-        .set(tags::PERFORMED_PROCEDURE_STEP_END_DATE, done.at.da())
-        .set(tags::PERFORMED_PROCEDURE_STEP_END_TIME, done.at.tm())
+        .set(tags::PERFORMED_PROCEDURE_STEP_END_DATE, end.da())
+        .set(tags::PERFORMED_PROCEDURE_STEP_END_TIME, end.tm())
         .items(tags::PERFORMED_PROTOCOL_CODE_SEQUENCE, protocol(item))
         .items(tags::PERFORMED_SERIES_SEQUENCE, series);
     if let Ending::Discontinued(reason) = done.ending {

@@ -1,5 +1,7 @@
 //! `pacslab acquire`: images of a worklist item or of an exam, as a scanner makes them.
 
+mod run;
+
 use std::path::{Path, PathBuf};
 
 use pacslab_dicom::{Dataset, dict, file};
@@ -33,9 +35,12 @@ pub(crate) struct Args {
     /// When the exam takes place: now, now-1d or 2026-01-05T08:00
     #[arg(long, default_value = "now", value_name = "TIME")]
     at: When,
+    /// Be the scanner: the first item of a PACS is begun (MPPS), acquired, sent there and ended
+    #[arg(long, conflicts_with_all = ["wl", "exam"])]
+    run: bool,
     /// 1 for the first acquisition of an item, 2 for a repetition, ...
     #[arg(long, default_value_t = 1, value_name = "N")]
-    run: u32,
+    repetition: u32,
     /// Where files go [default: data/samples]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -51,6 +56,7 @@ impl crate::cmd::Run for Args {
         ("pacslab acquire", "the first item of ./worklists, images in data/samples"),
         ("pacslab acquire --wl worklists/ACC1001.wl --out scans", "a certain item"),
         ("pacslab acquire --pacs ORTHANC@127.0.0.1:4242", "asks an Orthanc"),
+        ("pacslab acquire --run", "and reports the step to the PACS, sends the images, ends it"),
         (
             "pacslab acquire --exam CTCHW --seed 7 --at 2026-01-05T08:00",
             "without an order; the same bytes every time",
@@ -63,12 +69,13 @@ impl crate::cmd::Run for Args {
         let seed = Seed(self.seed.unwrap_or_else(|| context.clock.now().micros.unsigned_abs()));
         let station = self.peer.calling.clone().unwrap_or_else(|| config.modality.aet.clone());
         let item = self.item(&config, seed, at, &station).await?;
-        let options = Options { run: self.run, ..Options::new(seed, at, station) };
-        let acquired = pacslab_modality::acquire(&item, &options)
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        let out = self.out.unwrap_or_else(|| config.modality.out.clone());
-        let paths = acquired.write(&out).map_err(|error| Failure::failed(error.to_string()))?;
-        tell(context, &item, &acquired, &paths, seed);
+        let options = Options { run: self.repetition, ..Options::new(seed, at, station) };
+        let out = self.out.clone().unwrap_or_else(|| config.modality.out.clone());
+        if self.run {
+            return run::run(context, &self.peer.resolve(&config)?, item, options, &out).await;
+        }
+        let (acquired, paths) = make(&item, &options, &out)?;
+        tell(context, &item, &acquired, &paths, seed, None);
         Ok(Exit::Done)
     }
 }
@@ -91,7 +98,7 @@ impl Args {
             return Ok(WorklistItem::for_exam(exam, seed, at, station));
         }
         let named = self.peer.pacs.is_some() || self.peer.host.is_some();
-        let (set, source) = if self.from_pacs || named || self.peer.port.is_some() {
+        let (set, source) = if self.from_pacs || self.run || named || self.peer.port.is_some() {
             self.ask(config).await?
         } else {
             let path = match &self.wl {
@@ -160,19 +167,37 @@ fn read(path: &Path) -> Result<Dataset> {
     Ok(set)
 }
 
+/// Images of an item, and their files.
+fn make(
+    item: &WorklistItem,
+    options: &Options,
+    out: &Path,
+) -> Result<(Acquisition, Vec<PathBuf>)> {
+    let acquired = pacslab_modality::acquire(item, options)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    let paths = acquired.write(out).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok((acquired, paths))
+}
+
 fn tell(
     context: &Context<'_>,
     item: &WorklistItem,
     acquired: &Acquisition,
     paths: &[PathBuf],
     seed: Seed,
+    ran: Option<&run::Ran>,
 ) {
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     if context.out.json {
-        context.out.json(&serde_json::json!({
+        let mut told = serde_json::json!({
             "patient_id": item.patient_id(), "accession": item.accession(),
             "study_uid": acquired.study_uid, "seed": seed.0, "files": names,
-        }));
+        });
+        if let Some(ran) = ran {
+            told["mpps"] = serde_json::json!(ran.report);
+            told["stored"] = ran.stored.into();
+        }
+        context.out.json(&told);
         return;
     }
     match names.as_slice() {

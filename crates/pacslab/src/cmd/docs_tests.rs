@@ -81,7 +81,7 @@ replace parts of it, `--calling` is our own title (PYMOD1), `--timeout` how long
 const PROFILE: &str = "
 ## The demo with another PACS
 
-`pacslab demo --pacs FILE` plays the same eight steps with a PACS that runs already, an Orthanc for
+`pacslab demo --pacs FILE` plays the same steps with a PACS that runs already, an Orthanc for
 one. Only what the PACS lacks is started here: a RIS with its HL7 port, the scanner, and the
 receiver, which is registered with the PACS by `PUT /modalities`. The file says where everybody is;
 the first three keys are needed, the others are shown with what they are if left out:

@@ -1,4 +1,6 @@
-//! One order through the department, in eight steps.
+//! One order through the department, step by step.
+
+mod report;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,12 +10,13 @@ use pacslab_dicom::Dataset;
 use pacslab_dimse::{Association, Proposal, Remote, Requestor, Timeouts};
 use pacslab_hl7::Charset;
 use pacslab_hl7::order::{Sending, build_orm};
-use pacslab_modality::{Acquisition, Options, Scanner, WorklistItem, WorklistKeys};
+use pacslab_modality::{Acquisition, Scanner, Sent, WorklistItem, WorklistKeys};
 use pacslab_model::order::{Order, OrderControl};
 use pacslab_model::{AeTitle, Clock, Seed, Uid, Vr, tags, uids};
 use pacslab_ris::mllp::MllpClient;
 use serde::Serialize;
 
+use self::report::Begun;
 use super::Profile;
 use crate::config::Peer;
 use crate::exit::{Failure, Result};
@@ -65,8 +68,10 @@ pub(crate) async fn play(
     play.order().await?;
     play.worklist_file().await?;
     let item = play.worklist().await?;
-    let acquisition = play.acquire(&item).await?;
-    play.store(&acquisition).await?;
+    let begun = play.begin_step(item).await?;
+    let acquisition = play.acquire(&begun).await?;
+    let sent = play.store(&begun, &acquisition).await?;
+    play.end_step(&begun, &acquisition, &sent).await?;
     play.query(&acquisition).await?;
     play.retrieve(&acquisition).await?;
     play.export(&acquisition).await?;
@@ -91,7 +96,7 @@ struct Play<'a> {
 }
 
 impl Play<'_> {
-    /// 1: the order goes to the RIS.
+    /// The order goes to the RIS.
     async fn order(&mut self) -> Result<()> {
         self.begin();
         let (host, port) = &self.profile.hl7;
@@ -156,7 +161,7 @@ impl Play<'_> {
         build_orm(&self.order, OrderControl::New, &sending).to_bytes()
     }
 
-    /// 2: the RIS has written the worklist file before it acknowledged.
+    /// The RIS has written the worklist file before it acknowledged.
     async fn worklist_file(&mut self) -> Result<()> {
         self.begin();
         let folder = self.profile.worklists.clone();
@@ -177,7 +182,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// 3: the scanner asks for its worklist.
+    /// The scanner asks for its worklist.
     async fn worklist(&mut self) -> Result<WorklistItem> {
         self.begin();
         let keys = WorklistKeys { station: self.scanner.to_string(), ..WorklistKeys::default() };
@@ -216,11 +221,11 @@ impl Play<'_> {
         Ok(item)
     }
 
-    /// 4: images from the item.
-    async fn acquire(&mut self, item: &WorklistItem) -> Result<Acquisition> {
+    /// Images from the item.
+    async fn acquire(&mut self, begun: &Begun) -> Result<Acquisition> {
         self.begin();
-        let options = Options::new(self.seed(), self.clock.now(), self.scanner.clone());
-        let (item, folder) = (item.clone(), self.profile.samples.clone());
+        let (item, options) = (begun.item.clone(), begun.options.clone());
+        let folder = self.profile.samples.clone();
         let made = tokio::task::spawn_blocking(move || {
             let acquisition = pacslab_modality::acquire(&item, &options)
                 .map_err(|error| Failure::failed(error.to_string()))?;
@@ -231,23 +236,33 @@ impl Play<'_> {
         })
         .await
         .map_err(|_| Failure::failed("stopped"))?;
-        let (acquisition, files) = made.map_err(|failure| self.failed(failure))?;
+        let (acquisition, files) = match made {
+            Ok(made) => made,
+            Err(failure) => {
+                self.discontinue(begun, None, &Sent::default()).await;
+                return Err(self.failed(failure));
+            }
+        };
         let modality = acquisition.series.first().map_or("", |series| series.modality.as_str());
         let text = format!("{} {modality} images of {}", files.len(), self.order.patient.name);
         self.done("acquire", Between::one(&self.scanner), text, files.into_iter().next());
         Ok(acquisition)
     }
 
-    /// 5: the images go to the PACS.
-    async fn store(&mut self, acquisition: &Acquisition) -> Result<()> {
+    /// The images go to the PACS.
+    async fn store(&mut self, begun: &Begun, acquisition: &Acquisition) -> Result<Sent> {
         self.begin();
-        let sent = self.scanner().send(acquisition).await.map_err(|e| self.refused(&e))?;
-        let stored = sent.stored + sent.warnings.len();
-        self.done("C-STORE", self.associates(), format!("{stored} images stored"), None);
-        Ok(())
+        let mut sent = Sent::default();
+        if let Err(error) = self.scanner().send_into(acquisition, &mut sent).await {
+            self.discontinue(begun, Some(acquisition), &sent).await;
+            return Err(self.refused(&error));
+        }
+        let text = format!("{} images stored", sent.stored);
+        self.done("C-STORE", self.associates(), text, None);
+        Ok(sent)
     }
 
-    /// 6: the study is found, over DICOM and over HTTP.
+    /// The study is found, over DICOM and over HTTP.
     async fn query(&mut self, acquisition: &Acquisition) -> Result<()> {
         self.begin();
         let expected = acquisition.instances().count();
@@ -307,7 +322,7 @@ impl Play<'_> {
         Ok((!rows.is_empty()).then_some(rows.len()))
     }
 
-    /// 7: the PACS sends the study to the receiver.
+    /// The PACS sends the study to the receiver.
     async fn retrieve(&mut self, acquisition: &Acquisition) -> Result<()> {
         self.begin();
         let identifier = Dataset::new()
@@ -352,7 +367,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// 8: FHIR resources of what the PACS holds.
+    /// FHIR resources of what the PACS holds.
     async fn export(&mut self, acquisition: &Acquisition) -> Result<()> {
         self.begin();
         let exported = export(

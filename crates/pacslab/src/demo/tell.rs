@@ -93,7 +93,7 @@ impl Tour<'_> {
         let us = program();
         let lines = [
             (format!("watch --last 50{site}"), "every message of it, and those to come"),
-            (format!("worklist find -v{pacs}"), "what the scanner asked and was told"),
+            (format!("worklist find -v{pacs}"), "what a scanner asks; done exams are off its list"),
             (format!("find --accession {accession}{pacs}"), "what the PACS holds of it"),
         ];
         let widest = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);

@@ -18,7 +18,17 @@ fn demo(data: &Path, more: &[&str]) -> Finished {
 fn the_workflow_plays_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let played = demo(folder.path(), &[]).success();
-    for word in ["ACC1001", "P12345", "AA", "C-FIND", "C-STORE", "C-MOVE", "FHIR"] {
+    for word in [
+        "ACC1001",
+        "P12345",
+        "AA",
+        "C-FIND",
+        "IN PROGRESS",
+        "C-STORE",
+        "COMPLETED",
+        "C-MOVE",
+        "FHIR",
+    ] {
         assert!(played.stdout.contains(word), "{word} in {played}");
     }
     let samples = files(&folder.path().join("data/samples"), "dcm");
@@ -159,7 +169,9 @@ fn the_workflow_plays_with_orthanc() {
     let played = play(folder.path(), &file, &["--json"]).success();
     let steps: Vec<serde_json::Value> =
         played.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 8, "{played}");
+    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 9, "{played}");
+    let without = "ORTHANC takes no reports of performed steps (MPPS)";
+    assert!(played.stdout.contains(without), "{played}");
     let images = files(&folder.path().join("data/samples"), "dcm");
     assert_eq!(orthanc.instances(), images.len(), "{played}");
     assert_eq!(files(&folder.path().join("data/inbox"), "dcm").len(), images.len(), "{played}");
