@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use pacslab_model::order::{Order, ScheduledStep, StepStatus};
-use pacslab_model::{Event, Identifiers, Outcome};
+use pacslab_model::{Event, Identifiers, Outcome, Uid};
 use pacslab_store::{Arrival, Index, OrderFilter, OrderRecord, Papers, StoreError};
 
 use crate::events;
@@ -20,11 +20,23 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// They cannot be read now.
     fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>, StoreError>;
+
+    /// Which of these are not here.
+    ///
+    /// # Errors
+    /// They cannot be looked up now.
+    fn missing(&self, sop_instances: &[Uid]) -> Result<Vec<Uid>, StoreError>;
 }
 
 impl<T: Index + ?Sized> Images for T {
     fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
         Index::arrivals_after(self, cursor, limit)
+    }
+
+    fn missing(&self, sop_instances: &[Uid]) -> Result<Vec<Uid>, StoreError> {
+        let known = self.known(sop_instances)?;
+        let unknown = sop_instances.iter().zip(known).filter(|(_, known)| known.is_none());
+        Ok(unknown.map(|(uid, _)| uid.clone()).collect())
     }
 }
 

@@ -16,6 +16,8 @@ pub const PATIENT: &str = "ris.patient";
 pub const PERFORMED: &str = "ris.performed";
 /// A report came, or was signed.
 pub const REPORT: &str = "ris.report";
+/// A step has ended with objects that have not come.
+pub const MISSING: &str = "ris.missing";
 /// The first images of an order came.
 pub const IMAGES: &str = "ris.images";
 /// Images or a scanner's report came that fit no order, or the order of another patient.

@@ -39,6 +39,8 @@ pub struct Ris {
     pub(crate) reporting: tokio::sync::Notify,
     /// Who is told of it all.
     pub(crate) outbox: Outbox,
+    /// Wakes whoever compares what steps list with what has come.
+    pub(crate) comparing: tokio::sync::Notify,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ pub struct RisSettings {
     pub started_leaves: bool,
     /// XO may change a step that has started.
     pub change_started: bool,
+    /// Seconds that the next of the objects that an ended step lists may take to come.
+    pub listed_within: i64,
 }
 
 impl Default for RisSettings {
@@ -66,6 +70,7 @@ impl Default for RisSettings {
             images_start_steps: true,
             started_leaves: false,
             change_started: false,
+            listed_within: 10,
         }
     }
 }
@@ -108,7 +113,9 @@ impl Ris {
         refiling.notify_one();
         reporting.notify_one();
         let outbox = Outbox::default();
-        let ris = Self { desk, worklist, settings, clock, emit, refiling, reporting, outbox };
+        let comparing = tokio::sync::Notify::new();
+        let ris =
+            Self { desk, worklist, settings, clock, emit, refiling, reporting, outbox, comparing };
         ris.reconcile()?;
         Ok(ris)
     }

@@ -3,6 +3,7 @@
 //! A report and what it means for the scheduled steps is one transaction of the desk. A report that
 //! names no step we know is kept all the same: the work was done, and somebody will look for it.
 
+mod listed;
 mod machine;
 mod refused;
 mod table;
@@ -175,6 +176,9 @@ impl Work<'_> {
         }
         declare_charset(&mut performed.attributes);
         self.keep_performed(&performed)?;
+        if next.is_final() {
+            self.expect_listed(&performed)?;
+        }
         let (text, event) = match next {
             PerformedStatus::InProgress => ("goes on".to_owned(), None),
             PerformedStatus::Completed => {

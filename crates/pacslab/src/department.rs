@@ -216,9 +216,11 @@ impl Department {
         }
         let closed_arrivals = until_closed();
         let refiling = crate::refile::follow(archive.clone(), ris.clone());
+        let comparing = crate::arrivals::compare(archive.clone(), ris.clone());
         doors.spawn(async move {
             tokio::select! {
                 () = refiling => {}
+                () = comparing => {}
                 () = crate::arrivals::follow(archive, ris) => {}
                 () = closed_arrivals => {}
             }

@@ -35,6 +35,8 @@ pub(crate) struct Afterwards {
     reports: bool,
     /// The destination of each message that was queued.
     queued: Vec<String>,
+    /// There is a list to compare.
+    compares: bool,
 }
 
 /// An order before a transaction and as it is at its end.
@@ -64,7 +66,7 @@ impl Ris {
     where
         E: From<StoreError> + From<RefusedOrder>,
     {
-        let (answer, Afterwards { changed, told, refiles, reports, queued }) =
+        let (answer, Afterwards { changed, told, refiles, reports, queued, compares }) =
             pacslab_store::together(&*self.desk, |papers| {
                 let unit = Work { ris: self, papers, after: RefCell::default() };
                 let answer = work(&unit)?;
@@ -78,6 +80,9 @@ impl Ris {
             self.reporting.notify_one();
         }
         queued.iter().for_each(|destination| self.outbox.queued(destination));
+        if compares {
+            self.comparing.notify_one();
+        }
         let mut shown = Vec::with_capacity(changed.len());
         for Changed { now: order, .. } in changed {
             let (order, files) = self.publish(order)?;
@@ -131,6 +136,11 @@ impl<'a> Work<'a> {
         }
         self.after.borrow_mut().changed = changed;
         Ok(())
+    }
+
+    /// Wakes whoever compares lists with what has come.
+    pub(crate) fn wake_comparing(&self) {
+        self.after.borrow_mut().compares = true;
     }
 
     /// Does what a change of an order asks for; [`Applied::files`] are those of [`Shown`].

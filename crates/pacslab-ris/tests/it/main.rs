@@ -6,4 +6,5 @@ mod folder;
 mod hl7_door;
 mod interop;
 mod orders;
+mod performed;
 mod support;

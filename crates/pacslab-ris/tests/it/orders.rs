@@ -219,6 +219,10 @@ impl Images for Arrived {
     fn arrivals_after(&self, cursor: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
         Ok(self.0.iter().filter(|a| a.number > cursor).take(limit).cloned().collect())
     }
+
+    fn missing(&self, _: &[Uid]) -> Result<Vec<Uid>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 impl Arrived {

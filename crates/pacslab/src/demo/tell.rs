@@ -50,14 +50,14 @@ impl<'a> Teller<'a> {
         if let Some(path) = &told.path {
             text += &format!(": {}", self.short(path).display());
         }
-        let head = which.len() + 2 + PROTOCOL + 2 + time.len() + 2;
+        let head = which.len() + 3 + PROTOCOL + 2 + time.len() + 2;
         let long = head + names.chars().count() + 2 + text.chars().count();
         let between = match self.out.width() {
             Some(width) if long > usize::from(width) => format!("\n{:head$}", ""),
             _ => "  ".to_owned(),
         };
         self.out.say_styled(format!(
-            "{which}{} {STRONG}{protocol}{STRONG:#}  {FAINT}{time}{FAINT:#}  {}{between}{text}",
+            "{which}{:>2} {STRONG}{protocol}{STRONG:#}  {FAINT}{time}{FAINT:#}  {}{between}{text}",
             told.step,
             if between.len() > 2 { names.trim_end() } else { &names },
         ));

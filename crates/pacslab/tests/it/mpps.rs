@@ -33,6 +33,8 @@ fn every_rule_of_the_service_holds() {
         "ris.performed",
         "performed step PPS1 of order ACC1001 on PYMOD1 is COMPLETED with 1 objects",
     );
+    // the image that it lists was never sent
+    told(&lab, "ris.missing", "PYMOD1 reported 1 objects, and 1 of them have not come");
     // more images after the end: the step stays as it ended
     told(&lab, "ris.performed", "a step that is COMPLETED cannot start");
 }
