@@ -285,6 +285,14 @@ def hear(event):
     heard = event.message.command_set
 
 
+def answers_for_us_only(association):
+    """pynetdicom's own thread looks for requests of the peer, and on a busy machine takes an answer
+    that `send_*` waits for; nobody asks us anything here, so it need not look."""
+    take = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: take(block) if block else (None, None)
+
+
 contexts = [(WORKLIST, EXPLICIT_LE), (MPPS, EXPLICIT_LE), (RETRIEVE, EXPLICIT_LE)]
 with associated(host, port, called, contexts, evt_handlers=[(evt.EVT_DIMSE_RECV, hear)]) as opened:
+    answers_for_us_only(opened)
     {f.__name__: f for f in (rules, begin, again, ended, group, unscheduled)}[what](opened)
