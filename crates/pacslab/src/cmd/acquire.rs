@@ -35,7 +35,8 @@ pub(crate) struct Args {
     /// When the exam takes place: now, now-1d or 2026-01-05T08:00
     #[arg(long, default_value = "now", value_name = "TIME")]
     at: When,
-    /// Be the scanner: the first item of a PACS is begun (MPPS), acquired, sent there and ended
+    /// Be the scanner: the first item of a PACS is begun (MPPS), acquired, sent there, ended, and
+    /// committed
     #[arg(long, conflicts_with_all = ["wl", "exam"])]
     run: bool,
     /// 1 for the first acquisition of an item, 2 for a repetition, ...
@@ -196,6 +197,7 @@ fn tell(
         if let Some(ran) = ran {
             told["mpps"] = serde_json::json!(ran.report);
             told["stored"] = ran.stored.into();
+            told["commitment"] = ran.commitment.as_str().into();
         }
         context.out.json(&told);
         return;

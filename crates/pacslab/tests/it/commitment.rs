@@ -275,3 +275,15 @@ fn ours_commits_what_ours_sent() {
     let all = commit(lab.dicom, &["--listen", &listen.to_string()]).success().json();
     assert_eq!(all["committed"].as_array().unwrap().len(), study::INSTANCES);
 }
+
+/// The simulated scanner asks after its images, and says so where nobody keeps anything.
+#[test]
+fn a_scanner_asks_after_its_images() {
+    let lab = Lab::start();
+    lab.place("ACC2001", "P2001", "PYMOD1");
+    let out = lab.folder.path().join("images");
+    let (pacs, out) = (format!("PACSLAB@127.0.0.1:{}", lab.dicom), out.to_str().unwrap());
+    let ran = cli(&["acquire", "--run", "--json", "--pacs", &pacs, "--out", out]).success();
+    let (told, stored) = (ran.json()["commitment"].clone(), ran.json()["stored"].clone());
+    assert_eq!(told, format!("{stored} images committed"));
+}

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pacslab_modality::scanner::Error;
 use pacslab_modality::{
-    Acquisition, Done, Ending, Options, Reason, Reported, Scanner, Sent, WorklistItem,
+    Acquisition, Commitment, Done, Ending, Options, Reason, Reported, Scanner, Sent, WorklistItem,
 };
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub(super) struct Ran {
     /// Where the PACS takes reports.
     pub(super) report: Option<Report>,
     pub(super) stored: usize,
+    /// What the PACS said about keeping them.
+    pub(super) commitment: String,
 }
 
 #[derive(Serialize)]
@@ -71,12 +74,32 @@ pub(super) async fn run(
         context.out.say(format!("step {step}: COMPLETED with {} images", sent.stored));
         report = Some(Report { uid: uid.to_string(), status: "COMPLETED" });
     }
-    let ran = Ran { report, stored: sent.stored };
+    let (commitment, kept) = run.commit(context, &acquired).await;
+    context.out.say(&commitment);
+    let ran = Ran { report, stored: sent.stored, commitment };
     tell(context, &run.item, &acquired, &paths, run.options.seed, Some(&ran));
-    Ok(Exit::Done)
+    Ok(if kept { Exit::Done } else { Exit::Partly })
 }
 
+/// How long the association stays open for the report.
+const REPORT: Duration = Duration::from_secs(3);
+
 impl Run<'_> {
+    /// Asks for storage commitment; what came of it, and whether a scanner could live with it.
+    async fn commit(&self, context: &Context<'_>, acquired: &Acquisition) -> (String, bool) {
+        let us = &self.scanner.requestor.aet;
+        let transaction =
+            crate::commitment::transaction(us, &context.clock, &acquired.study_uid);
+        match self.scanner.commit(acquired, transaction, REPORT).await {
+            Ok(said) => {
+                let failed = matches!(&said, Commitment::Reported(report) if !report.failed.is_empty());
+                (said.in_words(self.target.peer.aet.as_str()), !failed)
+            }
+            // the images are there all the same
+            Err(error) => (format!("commitment was not asked for: {error}"), true),
+        }
+    }
+
     async fn end(
         &self,
         ending: Ending,
