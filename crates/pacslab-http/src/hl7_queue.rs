@@ -26,8 +26,8 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/ris/hl7/queue/{number}/resend", post(resend))
 }
 
-/// The most that one answer lists.
-const MOST: usize = 1000;
+/// The most that one answer lists: messages with documents are long.
+const MOST: usize = 100;
 
 #[derive(Debug, Deserialize)]
 struct Asked {

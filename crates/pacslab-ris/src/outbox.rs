@@ -119,7 +119,8 @@ pub struct LetterFilter {
 const WAITING: Drawer<Letter> = Drawer::new("hl7.out");
 const DEAD: Drawer<Letter> = Drawer::new("hl7.dead");
 
-const BATCH: usize = 500;
+/// Letters read at once: one with a document is megabytes.
+const BATCH: usize = 50;
 
 /// (waiting, dead). Whoever delivers may be faster than whoever queued: below zero for a moment.
 type Counts = BTreeMap<String, (i64, i64)>;

@@ -289,31 +289,35 @@ fn a_receiver_that_hangs_hinders_nobody_and_is_given_up() {
 
 #[test]
 fn what_is_queued_when_the_server_is_killed_is_delivered_after_it_came_back() {
+    // more than are read, or listed, at once
+    const COUNT: usize = 120;
     let port = wait::free_port();
     let (deaf, heard) = deaf();
     let config = destination("archive", port, "") + &destination("deaf", deaf, "");
     let lab = Lab::setup().config(&config).start();
-    let expected: Vec<String> = (1..=20).map(|n| format!("A{n} NW SC")).collect();
+    let expected: Vec<String> = (1..=COUNT).map(|n| format!("A{n} NW SC")).collect();
     let mut connection = Connection::open(lab.mllp);
-    for n in 1..=20 {
+    for n in 1..=COUNT {
         let text = orm(&format!("A{n}"), "P1", "PYMOD1", START);
         assert!(connection.exchange(text.as_bytes()).contains("MSA|AA|"));
     }
     // on its way when the power goes: the receiver has it, we do not know that
     let first = heard.recv_timeout(wait::PATIENCE).unwrap();
     let lab = lab.kill_and_restart();
-    assert_eq!(tally(&lab, "archive", "waiting"), 20);
+    assert_eq!(tally(&lab, "archive", "waiting"), 120);
+    let waiting = queue(&lab, &["--destination", "archive"]);
+    assert_eq!((waiting.len(), &waiting[119]["accession"]), (120, &"A120".into()));
     let again = heard.recv_timeout(wait::PATIENCE).unwrap();
     assert_eq!(again, first, "the same message with the same id: its receiver recognises it");
     let receiver = Receiver::start(port, "AA");
-    let messages = receiver.messages(20);
+    let messages = receiver.messages(120);
     let lab = lab.kill_and_restart();
     wait::until_true("the queue to be empty", || tally(&lab, "archive", "waiting") == 0);
     let story: Vec<String> = receiver.kept().iter().map(|message| told(message)).collect();
     let mut once = ids(&receiver.kept());
     once.dedup();
     assert_eq!(once, ids(&messages), "whatever came twice has the id of the one before");
-    assert!(story.len() >= 20 && expected.iter().all(|told| story.contains(told)), "{story:?}");
+    assert!(story.len() >= 120 && expected.iter().all(|told| story.contains(told)), "{story:?}");
 }
 
 /// A second department is told: everything that the first one tells has its effect there.
