@@ -10,7 +10,7 @@ use pacslab_dicom::Dataset;
 use pacslab_dimse::{Association, Proposal, Remote, Requestor, Timeouts};
 use pacslab_hl7::Charset;
 use pacslab_hl7::order::{Sending, build_orm};
-use pacslab_modality::{Acquisition, Scanner, Sent, WorklistItem, WorklistKeys};
+use pacslab_modality::{Acquisition, Commitment, Scanner, Sent, WorklistItem, WorklistKeys};
 use pacslab_model::order::{Order, OrderControl};
 use pacslab_model::{AeTitle, Clock, Seed, Uid, Vr, tags, uids};
 use pacslab_ris::mllp::MllpClient;
@@ -72,6 +72,7 @@ pub(crate) async fn play(
     let acquisition = play.acquire(&begun).await?;
     let sent = play.store(&begun, &acquisition).await?;
     play.end_step(&begun, &acquisition, &sent).await?;
+    play.commit(&acquisition).await?;
     play.query(&acquisition).await?;
     play.retrieve(&acquisition).await?;
     play.export(&acquisition).await?;
@@ -260,6 +261,24 @@ impl Play<'_> {
         let text = format!("{} images stored", sent.stored);
         self.done("C-STORE", self.associates(), text, None);
         Ok(sent)
+    }
+
+    /// The scanner asks whether it may forget them.
+    async fn commit(&mut self, acquisition: &Acquisition) -> Result<()> {
+        self.begin();
+        let transaction =
+            crate::commitment::transaction(&self.scanner, &*self.clock, &acquisition.study_uid);
+        let said = self
+            .scanner()
+            .commit(acquisition, transaction, REPORT)
+            .await
+            .map_err(|error| self.refused(&error))?;
+        let text = said.in_words(self.profile.pacs.aet.as_str());
+        if matches!(&said, Commitment::Reported(report) if !report.failed.is_empty()) {
+            return Err(self.failed(Failure::failed(text)));
+        }
+        self.done("commitment", self.associates(), text, None);
+        Ok(())
     }
 
     /// The study is found, over DICOM and over HTTP.
@@ -479,6 +498,10 @@ impl Between {
         Self { peer: name.to_string(), names: name.to_string() }
     }
 }
+
+/// How long the association stays open for the report on storage commitment: ours comes at once,
+/// and a PACS that calls back does so whenever it likes.
+const REPORT: Duration = Duration::from_millis(500);
 
 /// HL7 table 0357: duplicate key identifier.
 const DUPLICATE_KEY: &str = "205";

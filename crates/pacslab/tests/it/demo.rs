@@ -26,6 +26,7 @@ fn the_workflow_plays_to_its_end() {
         "IN PROGRESS",
         "C-STORE",
         "COMPLETED",
+        "images committed",
         "C-MOVE",
         "FHIR",
     ] {
@@ -169,7 +170,7 @@ fn the_workflow_plays_with_orthanc() {
     let played = play(folder.path(), &file, &["--json"]).success();
     let steps: Vec<serde_json::Value> =
         played.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 9, "{played}");
+    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 10, "{played}");
     let without = "ORTHANC takes no reports of performed steps (MPPS)";
     assert!(played.stdout.contains(without), "{played}");
     let images = files(&folder.path().join("data/samples"), "dcm");

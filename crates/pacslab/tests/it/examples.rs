@@ -248,7 +248,7 @@ fn with_json_every_example_prints_json() {
         told.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
     assert_eq!(lines[0]["ready"], true, "{told}");
     let steps: Vec<&Value> = lines.iter().filter(|line| line["step"].is_u64()).collect();
-    assert_eq!(steps.len(), 10, "{told}");
+    assert_eq!(steps.len(), 11, "{told}");
     for step in steps {
         for key in ["accession", "protocol", "peer", "text"] {
             assert!(step[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {step}");
