@@ -255,7 +255,7 @@ fn with_json_every_example_prints_json() {
         }
         assert!(step["ms"].as_f64().is_some_and(|ms| ms >= 0.0), "{step}");
     }
-    assert_eq!(lines[11]["done"], true, "{told}");
+    assert_eq!(lines[12]["done"], true, "{told}");
 }
 
 /// Failures are one object, too, and on the other output.
