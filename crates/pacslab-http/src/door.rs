@@ -24,7 +24,7 @@ pub struct State {
     /// What calls them.
     pub caller: Caller,
     pub worklist: Arc<dyn WorklistView>,
-    /// `None`: an archive alone.
+    /// Orders, patients, reports; `None`: an archive alone.
     pub ris: Option<Arc<Ris>>,
     pub events: Arc<EventLog>,
     pub clock: Arc<dyn Clock>,

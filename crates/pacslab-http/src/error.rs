@@ -36,6 +36,8 @@ pub(crate) enum Error {
     /// Too many failed logins: again after this time.
     Patience(std::time::Duration),
     Forbidden(String),
+    /// It is not as it would have to be for this.
+    Conflict(String),
     Full(String),
     /// A peer does not answer, or not as it should.
     Network(String),
@@ -71,6 +73,7 @@ impl Error {
             Self::Login => (S::UNAUTHORIZED, 29, "Bad user or password"),
             Self::Patience(_) => (S::TOO_MANY_REQUESTS, 29, "Bad user or password"),
             Self::Forbidden(_) => (S::FORBIDDEN, 45, "Access is forbidden"),
+            Self::Conflict(_) => (S::CONFLICT, 6, "Bad sequence of calls"),
             Self::Full(_) => (S::INSUFFICIENT_STORAGE, 19, "The file storage is full"),
             Self::Closing(_) => (S::SERVICE_UNAVAILABLE, 36, "Not available now"),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, -1, "Internal error"),
@@ -105,6 +108,7 @@ impl Error {
             | Self::TooLarge(text)
             | Self::Slow(text)
             | Self::Forbidden(text)
+            | Self::Conflict(text)
             | Self::Full(text)
             | Self::Closing(text)
             | Self::Internal(text) => text,

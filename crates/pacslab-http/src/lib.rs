@@ -16,6 +16,7 @@ mod metrics;
 mod object;
 mod orthanc;
 mod patience;
+mod ris;
 mod serve;
 mod silent;
 mod storage;
@@ -48,6 +49,7 @@ pub fn app(state: State) -> Router {
         .merge(hl7_queue::routes())
         .merge(metrics::routes())
         .merge(storage::routes())
+        .merge(ris::routes())
         .merge(orthanc::routes())
         .nest(&door.site.dicomweb_root, dicomweb::routes())
         .fallback(error::no_route)

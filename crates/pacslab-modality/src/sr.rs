@@ -90,8 +90,6 @@ pub fn basic_text(order: &Order, reading: &Reading, at: Moment) -> Instance {
         .set(tags::SERIES_INSTANCE_UID, series.as_str())
         .set(tags::SERIES_NUMBER, "900")
         .set(tags::SERIES_DESCRIPTION, "Report")
-        .set(tags::SERIES_DATE, reading.date.as_str())
-        .set(tags::SERIES_TIME, reading.time.as_str())
         .items(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Vec::new())
         .set(tags::MANUFACTURER, "PACS Lab")
         .set(tags::MANUFACTURER_MODEL_NAME, "Simulated reporting")

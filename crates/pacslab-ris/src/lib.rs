@@ -4,6 +4,7 @@
 //! steps through the table of [`machine`] and writes their `.wl` files, and only then answers.
 
 mod arrivals;
+pub mod clerk;
 mod drawer;
 pub mod events;
 pub mod hl7;

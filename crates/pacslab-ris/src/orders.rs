@@ -41,6 +41,7 @@ pub struct Ris {
     pub(crate) outbox: Outbox,
     /// Wakes whoever compares what steps list with what has come.
     pub(crate) comparing: tokio::sync::Notify,
+    pub(crate) scheduling: crate::clerk::Scheduling,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -114,10 +115,28 @@ impl Ris {
         reporting.notify_one();
         let outbox = Outbox::default();
         let comparing = tokio::sync::Notify::new();
-        let ris =
-            Self { desk, worklist, settings, clock, emit, refiling, reporting, outbox, comparing };
+        let scheduling = crate::clerk::Scheduling::default();
+        let ris = Self {
+            desk,
+            worklist,
+            settings,
+            clock,
+            emit,
+            refiling,
+            reporting,
+            outbox,
+            comparing,
+            scheduling,
+        };
         ris.reconcile()?;
         Ok(ris)
+    }
+
+    /// How orders by hand find their exam and their room.
+    #[must_use]
+    pub fn scheduling(mut self, scheduling: crate::clerk::Scheduling) -> Self {
+        self.scheduling = scheduling;
+        self
     }
 
     pub fn worklist(&self) -> &Arc<Worklist> {

@@ -217,10 +217,12 @@ impl Department {
         let closed_arrivals = until_closed();
         let refiling = crate::refile::follow(archive.clone(), ris.clone());
         let comparing = crate::arrivals::compare(archive.clone(), ris.clone());
+        let reports = crate::reports::follow(archive.clone(), ris.clone(), clock.clone());
         doors.spawn(async move {
             tokio::select! {
                 () = refiling => {}
                 () = comparing => {}
+                () = reports => {}
                 () = crate::arrivals::follow(archive, ris) => {}
                 () = closed_arrivals => {}
             }
@@ -333,6 +335,7 @@ impl Rooms {
             .map_err(|error| Failure::failed(error.to_string()))?;
         let told = config.destinations.iter().map(crate::config::Destination::told).collect();
         let ris = ris.telling(told).map_err(failed)?;
+        let ris = ris.scheduling(crate::scheduling::scheduling(config));
         let data = absolute(&config.storage.dir);
         let ris = Arc::new(ris);
         Ok(Self { folder, data, archive, desk, peers, worklist, ris, events, sink, clock })
@@ -489,6 +492,7 @@ pub(crate) fn hl7_options(config: &Config) -> Options {
         strict: config.hl7.strict,
         sources: config.hl7.sources.0.clone(),
         patient_authority: authority.filter(|name| !name.is_empty()),
+        stations: config.worklist.stations.0.clone(),
         default_station: Some(config.modality.aet.clone()),
         ..Options::default()
     }

@@ -27,11 +27,12 @@ use pacslab_model::AeTitle;
 use pacslab_ris::worklist::Poll;
 use pacslab_scp::policy::Mode;
 
+use crate::scheduling::Stations;
 pub(crate) use declare::KeyInfo;
 pub(crate) use destination::Destination;
 pub(crate) use value::{
     Attributes, Bytes, ClientCertificates, Hl7Sources, LogLevel, Names, Password, Peer, Secret,
-    StorageLayout, WhenFull, read_address, read_duration, without_tls,
+    Setting, StorageLayout, WhenFull, read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
 
@@ -160,6 +161,8 @@ declare::config! {
         /// `auto`: listed each second where there are no file events (network drives, bind mounts);
         /// `always`; `never`: trust events everywhere.
         poll: Poll = "auto",
+        /// Which station and room take what where an order names none, as `CT=CT1@Room 1; CT/CTHEAD=CT2@Room 2; *=PYMOD1`; what no rule takes goes to `modality.aet`.
+        stations: Stations = "",
     }
     /// Storage commitment: what the embedded PACS was asked to keep, and its reports.
     commitment: Commitment {

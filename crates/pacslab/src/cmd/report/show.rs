@@ -1,0 +1,51 @@
+//! `pacslab report show`: GET /ris/reports/ACCESSION.
+
+use serde_json::Value;
+
+use crate::cmd::order::{ask, text};
+use crate::cmd::watch::SiteArgs;
+use crate::cmd::{Context, Example, help};
+use crate::exit::{Exit, Result};
+use crate::http::encode;
+
+/// Show the report of an order
+#[derive(Debug, clap::Args)]
+#[command(after_help = help(<Self as crate::cmd::Run>::EXAMPLES))]
+pub(crate) struct Args {
+    /// Accession number
+    #[arg(value_name = "ACCESSION")]
+    accession: String,
+    #[command(flatten)]
+    site: SiteArgs,
+}
+
+impl crate::cmd::Run for Args {
+    const EXAMPLES: &[Example] = &[("pacslab report show ACC2001", "what was read, and by whom")];
+
+    async fn run(self, context: &Context<'_>) -> Result {
+        let server = self.site.server(&context.client()?)?;
+        let path = format!("/ris/reports/{}", encode(&self.accession));
+        let report = ask(&server, "GET", &path, None).await?;
+        if context.out.json {
+            context.out.json(&report);
+            return Ok(Exit::Done);
+        }
+        let (state, by) = (text(&report, "/state"), text(&report, "/interpreter"));
+        let when = text(&report, "/date");
+        context.out.line(format!("order {}: {state} of {when}, by {by}", self.accession));
+        for section in report["sections"].as_array().into_iter().flatten() {
+            context.out.line(format!("\n{}", text(section, "/code/meaning")));
+            let said = section["text"].as_str().unwrap_or_default();
+            said.lines().for_each(|line| context.out.line(crate::output::printable(line)));
+        }
+        for document in report["documents"].as_array().into_iter().flatten() {
+            let size = document["size"].as_u64().unwrap_or(0);
+            let kind = text(document, "/media_type");
+            context.out.line(format!("\n{kind}, {size} bytes: {}", text(document, "/path")));
+        }
+        for link in report["links"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            context.out.line(format!("\n{}", crate::output::printable(link)));
+        }
+        Ok(Exit::Done)
+    }
+}
