@@ -53,9 +53,11 @@ impl<T: Serialize + DeserializeOwned> Drawer<T> {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(String, T)>, StoreError> {
-        // the least key that is not smaller than the prefix follows this one
-        let mut found = self.after(papers, prefix, limit)?;
-        found.retain(|(key, _)| key.starts_with(prefix));
+        // what comes after the prefix leaves out the key that is the prefix itself
+        let mut found: Vec<_> =
+            self.get(papers, prefix)?.map(|value| (prefix.to_owned(), value)).into_iter().collect();
+        let rest = self.after(papers, prefix, limit.saturating_sub(found.len()))?;
+        found.extend(rest.into_iter().filter(|(key, _)| key.starts_with(prefix)));
         Ok(found)
     }
 
