@@ -1,5 +1,6 @@
 """Reads exported FHIR resources with the R4 models of fhir.resources, which reject what R4 does
 not know, and checks counts and references."""
+import base64
 import json
 import sys
 
@@ -34,6 +35,17 @@ for imaging in studies:
     assert imaging["numberOfSeries"] == len(imaging["series"])
     for series in imaging["series"]:
         assert series["numberOfInstances"] == len(series["instance"]), series["uid"]
+
+for report in (resource for _, resource in resources if resource["resourceType"] == "DiagnosticReport"):
+    for form in report["presentedForm"]:
+        data = base64.b64decode(form.get("data", ""), validate=True)
+        assert len(data) == form.get("size", 0), form
+        assert data or form["url"].startswith("http"), form
+        if form["contentType"] == "text/plain":
+            assert report["conclusion"] in data.decode("utf-8")
+        elif data:
+            assert data.startswith(b"%PDF-"), data[:8]
+    assert report["basedOn"] and report["imagingStudy"] and report["resultsInterpreter"], report
 
 known = {url for url, _ in resources if url}
 known |= {f"{resource['resourceType']}/{resource['id']}" for _, resource in resources if "id" in resource}

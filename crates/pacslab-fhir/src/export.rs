@@ -1,5 +1,9 @@
 //! From studies and orders to resources. The map follows PS3.20 and the ImagingStudy page of R4.
 
+mod report;
+
+pub use report::{AttachmentForExport, ReportForExport, ReportState, diagnostic_report};
+
 use std::collections::BTreeSet;
 
 use pacslab_model::order::{self, Order, Priority, StepStatus};
@@ -36,6 +40,8 @@ pub struct StudyForExport {
     /// First item of ProcedureCodeSequence (0008,1032).
     pub procedure: order::Code,
     pub series: Vec<SeriesForExport>,
+    /// What was read of it, as it stands now.
+    pub report: Option<ReportForExport>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -114,11 +120,15 @@ pub fn bundle(study: &StudyForExport, order: Option<&Order>, site: &Site) -> Bun
     let patients = patients
         .into_iter()
         .map(|person| (patient_key(person, site), Resource::Patient(patient(person, site, links))));
+    let report = study.report.as_ref().map(|report| {
+        let report = diagnostic_report(report, study, order, site, links);
+        (report::report_key(study), Resource::DiagnosticReport(report))
+    });
     let rest = [
         (endpoint_key(site), Resource::Endpoint(endpoint(site, links))),
         (study_key(&study.uid), Resource::ImagingStudy(imaging)),
     ];
-    transaction(patients.chain(request).chain(rest))
+    transaction(patients.chain(request).chain(rest).chain(report))
 }
 
 /// Images often leave out who assigned the patient's identifier: the order knows.

@@ -8,5 +8,8 @@ mod parts;
 pub mod resource;
 mod terms;
 
-pub use export::{InstanceForExport, Links, SeriesForExport, Site, StudyForExport};
+pub use export::{
+    AttachmentForExport, InstanceForExport, Links, ReportForExport, ReportState, SeriesForExport,
+    Site, StudyForExport,
+};
 pub use resource::{Bundle, OperationOutcome, Resource};

@@ -164,6 +164,12 @@ pub(crate) fn date_time(da: &str, tm: &str, zone: &str, site: &Site) -> String {
     moment.rfc3339().replacen(".000000", "", 1)
 }
 
+/// An instant, or empty where there is no time.
+pub(crate) fn instant(da: &str, tm: &str, zone: &str, site: &Site) -> String {
+    let at = date_time(da, tm, zone, site);
+    if at.contains('T') { at } else { String::new() }
+}
+
 /// IS as unsignedInt; what is negative or no number is left out.
 pub(crate) fn number(text: &str) -> Option<u32> {
     text.trim().parse().ok().filter(|number| *number <= 2_147_483_647)

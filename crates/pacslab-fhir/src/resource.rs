@@ -10,6 +10,7 @@ pub enum Resource {
     Patient(Patient),
     ServiceRequest(ServiceRequest),
     ImagingStudy(ImagingStudy),
+    DiagnosticReport(DiagnosticReport),
     Endpoint(Endpoint),
     Bundle(Bundle),
     OperationOutcome(OperationOutcome),
@@ -22,6 +23,7 @@ impl Serialize for Resource {
             Self::Patient(resource) => resource.serialize(serializer),
             Self::ServiceRequest(resource) => resource.serialize(serializer),
             Self::ImagingStudy(resource) => resource.serialize(serializer),
+            Self::DiagnosticReport(resource) => resource.serialize(serializer),
             Self::Endpoint(resource) => resource.serialize(serializer),
             Self::Bundle(resource) => resource.serialize(serializer),
             Self::OperationOutcome(resource) => resource.serialize(serializer),
@@ -147,6 +149,34 @@ elements! {
     Performer { actor: Reference, }
     Instance { uid: String, sop_class: Coding, number: Option<u32>, title: String, }
 
+    /// <https://hl7.org/fhir/R4/diagnosticreport.html>
+    #[serde(tag = "resourceType")]
+    DiagnosticReport {
+        id: String,
+        meta: Meta,
+        identifier: Vec<Identifier>,
+        based_on: Vec<Reference>,
+        status: String,
+        category: Vec<CodeableConcept>,
+        code: CodeableConcept,
+        subject: Reference,
+        effective_date_time: String,
+        issued: String,
+        performer: Vec<Reference>,
+        results_interpreter: Vec<Reference>,
+        imaging_study: Vec<Reference>,
+        conclusion: String,
+        presented_form: Vec<Attachment>,
+    }
+    Attachment {
+        content_type: String,
+        data: String,
+        url: String,
+        size: Option<u32>,
+        title: String,
+        creation: String,
+    }
+
     /// <https://hl7.org/fhir/R4/endpoint.html>
     #[serde(tag = "resourceType")]
     Endpoint {
@@ -231,6 +261,7 @@ impl Resource {
             Self::Patient(_) => "Patient",
             Self::ServiceRequest(_) => "ServiceRequest",
             Self::ImagingStudy(_) => "ImagingStudy",
+            Self::DiagnosticReport(_) => "DiagnosticReport",
             Self::Endpoint(_) => "Endpoint",
             Self::Bundle(_) => "Bundle",
             Self::OperationOutcome(_) => "OperationOutcome",
@@ -243,6 +274,7 @@ impl Resource {
             Self::Patient(resource) => &resource.id,
             Self::ServiceRequest(resource) => &resource.id,
             Self::ImagingStudy(resource) => &resource.id,
+            Self::DiagnosticReport(resource) => &resource.id,
             Self::Endpoint(resource) => &resource.id,
             Self::Bundle(_) | Self::OperationOutcome(_) => "",
         }
@@ -253,6 +285,7 @@ impl Resource {
             Self::Patient(resource) => &resource.identifier,
             Self::ServiceRequest(resource) => &resource.identifier,
             Self::ImagingStudy(resource) => &resource.identifier,
+            Self::DiagnosticReport(resource) => &resource.identifier,
             Self::Endpoint(resource) => &resource.identifier,
             Self::Bundle(_) | Self::OperationOutcome(_) => &[],
         }

@@ -6,6 +6,8 @@ pub(crate) const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 pub(crate) const SNOMED: &str = "http://snomed.info/sct";
 pub(crate) const IDENTIFIER_TYPE: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 pub(crate) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+/// Table 0074: diagnostic service sections.
+pub(crate) const SECTION: &str = "http://terminology.hl7.org/CodeSystem/v2-0074";
 pub(crate) const CONNECTION_TYPE: &str =
     "http://terminology.hl7.org/CodeSystem/endpoint-connection-type";
 pub(crate) const NAME_REPRESENTATION: &str =

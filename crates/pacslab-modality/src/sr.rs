@@ -22,6 +22,8 @@ pub struct Reading {
     pub reader_id: String,
     /// 1, 2, …: a correction is another object of the same series.
     pub version: u32,
+    /// The version that it corrects; 0: none.
+    pub corrects: u32,
     /// Nothing more is to come.
     pub complete: bool,
     /// The reader has put their name to it.
@@ -38,44 +40,21 @@ pub struct Reading {
     pub study_description: String,
 }
 
-mod tag {
-    use pacslab_model::Tag;
-    pub(super) const COMPLETION_FLAG: Tag = Tag::new(0x0040, 0xA491);
-    pub(super) const VERIFICATION_FLAG: Tag = Tag::new(0x0040, 0xA493);
-    pub(super) const VERIFYING_OBSERVER_SEQUENCE: Tag = Tag::new(0x0040, 0xA073);
-    pub(super) const VERIFYING_OBSERVER_NAME: Tag = Tag::new(0x0040, 0xA075);
-    pub(super) const VERIFYING_ORGANIZATION: Tag = Tag::new(0x0040, 0xA027);
-    pub(super) const VERIFICATION_DATE_TIME: Tag = Tag::new(0x0040, 0xA030);
-    pub(super) const VERIFYING_OBSERVER_CODE: Tag = Tag::new(0x0040, 0xA088);
-    pub(super) const REFERENCED_REQUEST_SEQUENCE: Tag = Tag::new(0x0040, 0xA370);
-    pub(super) const PERFORMED_PROCEDURE_CODE_SEQUENCE: Tag = Tag::new(0x0040, 0xA372);
-    pub(super) const EVIDENCE_SEQUENCE: Tag = Tag::new(0x0040, 0xA375);
-    pub(super) const REFERENCED_SERIES_SEQUENCE: Tag = Tag::new(0x0008, 0x1115);
-    pub(super) const REFERENCED_SOP_SEQUENCE: Tag = Tag::new(0x0008, 0x1199);
-    pub(super) const VALUE_TYPE: Tag = Tag::new(0x0040, 0xA040);
-    pub(super) const CONCEPT_NAME: Tag = Tag::new(0x0040, 0xA043);
-    pub(super) const CONTINUITY: Tag = Tag::new(0x0040, 0xA050);
-    pub(super) const RELATIONSHIP: Tag = Tag::new(0x0040, 0xA010);
-    pub(super) const CONTENT: Tag = Tag::new(0x0040, 0xA730);
-    pub(super) const TEXT_VALUE: Tag = Tag::new(0x0040, 0xA160);
-    pub(super) const PERSON_NAME: Tag = Tag::new(0x0040, 0xA123);
-    pub(super) const CONCEPT_CODE: Tag = Tag::new(0x0040, 0xA168);
-    pub(super) const TEMPLATE_SEQUENCE: Tag = Tag::new(0x0040, 0xA504);
-    pub(super) const MAPPING_RESOURCE: Tag = Tag::new(0x0008, 0x0105);
-    pub(super) const TEMPLATE_IDENTIFIER: Tag = Tag::new(0x0040, 0xDB00);
-}
-
 /// The UIDs of a report: always the same for one version of one order's report.
 pub fn uid(order: &Order, version: u32) -> Uid {
     let study = order.procedure.study_uid.as_str();
     Uid::from_parts(&["report", study, &order.accession, &version.to_string()])
 }
 
+fn series_uid(order: &Order) -> Uid {
+    let study = order.procedure.study_uid.as_str();
+    Uid::from_parts(&["report series", study, &order.accession])
+}
+
 /// The object. `at` is when it is made.
 pub fn basic_text(order: &Order, reading: &Reading, at: Moment) -> Instance {
-    let study = &order.procedure.study_uid;
     let sop_instance = uid(order, reading.version);
-    let series = Uid::from_parts(&["report series", study.as_str(), &order.accession]);
+    let series = series_uid(order);
     let mut object = Object::default();
     object
         .set(tags::SPECIFIC_CHARACTER_SET, "ISO_IR 192")
@@ -152,10 +131,10 @@ fn document(object: &mut Object, order: &Order, reading: &Reading) {
         .set(tags::INSTANCE_NUMBER, reading.version.to_string())
         .set(tags::CONTENT_DATE, reading.date.as_str())
         .set(tags::CONTENT_TIME, reading.time.as_str())
-        .set(tag::COMPLETION_FLAG, if reading.complete { "COMPLETE" } else { "PARTIAL" })
-        .set(tag::VERIFICATION_FLAG, if verified { "VERIFIED" } else { "UNVERIFIED" })
-        .items(tag::REFERENCED_REQUEST_SEQUENCE, vec![request.0])
-        .items(tag::PERFORMED_PROCEDURE_CODE_SEQUENCE, coded);
+        .set(tags::COMPLETION_FLAG, if reading.complete { "COMPLETE" } else { "PARTIAL" })
+        .set(tags::VERIFICATION_FLAG, if verified { "VERIFIED" } else { "UNVERIFIED" })
+        .items(tags::REFERENCED_REQUEST_SEQUENCE, vec![request.0])
+        .items(tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, coded);
     if verified {
         let known_by = match reading.reader_id.as_str() {
             "" => Vec::new(),
@@ -167,19 +146,27 @@ fn document(object: &mut Object, order: &Order, reading: &Reading) {
         };
         let mut observer = Object::default();
         observer
-            .set(tag::VERIFYING_OBSERVER_NAME, reading.reader.as_str())
-            .set(tag::VERIFYING_ORGANIZATION, "PACS Lab")
-            .set(tag::VERIFICATION_DATE_TIME, format!("{}{}", reading.date, reading.time))
-            .items(tag::VERIFYING_OBSERVER_CODE, known_by);
-        object.items(tag::VERIFYING_OBSERVER_SEQUENCE, vec![observer.0]);
+            .set(tags::VERIFYING_OBSERVER_NAME, reading.reader.as_str())
+            .set(tags::VERIFYING_ORGANIZATION, "PACS Lab")
+            .set(tags::VERIFICATION_DATE_TIME, format!("{}{}", reading.date, reading.time))
+            .items(tags::VERIFYING_OBSERVER_IDENTIFICATION_CODE_SEQUENCE, known_by);
+        object.items(tags::VERIFYING_OBSERVER_SEQUENCE, vec![observer.0]);
+    }
+    if reading.corrects > 0 {
+        let before = uid(order, reading.corrects);
+        let before = (series_uid(order), Uid::new(BASIC_TEXT_SR), before);
+        object.items(tags::PREDECESSOR_DOCUMENTS_SEQUENCE, vec![references(order, &[before])]);
     }
     if !reading.evidence.is_empty() {
-        object.items(tag::EVIDENCE_SEQUENCE, vec![evidence(order, &reading.evidence)]);
+        object.items(
+            tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE,
+            vec![references(order, &reading.evidence)],
+        );
     }
 }
 
-/// C.17.2.1: every object that was there to be looked at.
-fn evidence(order: &Order, seen: &[(Uid, Uid, Uid)]) -> Dataset {
+/// C.17.2.1: objects of the study, by series.
+fn references(order: &Order, seen: &[(Uid, Uid, Uid)]) -> Dataset {
     let mut series: Vec<(&Uid, Vec<Dataset>)> = Vec::new();
     for (of, class, instance) in seen {
         let reference = Dataset::new()
@@ -193,11 +180,11 @@ fn evidence(order: &Order, seen: &[(Uid, Uid, Uid)]) -> Dataset {
     let series = series.into_iter().map(|(uid, objects)| {
         Dataset::new()
             .with_str(tags::SERIES_INSTANCE_UID, Vr::UI, uid.as_str())
-            .with_items(tag::REFERENCED_SOP_SEQUENCE, objects)
+            .with_items(tags::REFERENCED_SOP_SEQUENCE, objects)
     });
     Dataset::new()
         .with_str(tags::STUDY_INSTANCE_UID, Vr::UI, order.procedure.study_uid.as_str())
-        .with_items(tag::REFERENCED_SERIES_SEQUENCE, series.collect())
+        .with_items(tags::REFERENCED_SERIES_SEQUENCE, series.collect())
 }
 
 /// C.17.3: title, observer, and a section for each heading. TID 2000.
@@ -205,31 +192,36 @@ fn content(object: &mut Object, reading: &Reading) {
     let mut tree = Vec::new();
     if !reading.reader.is_empty() {
         let mut person = item("HAS OBS CONTEXT", "CODE", ("121005", "Observer Type"));
-        person.items(tag::CONCEPT_CODE, vec![code("121006", "DCM", "Person")]);
+        person.items(tags::CONCEPT_CODE_SEQUENCE, vec![code("121006", "DCM", "Person")]);
         let mut name = item("HAS OBS CONTEXT", "PNAME", ("121008", "Person Observer Name"));
-        name.set(tag::PERSON_NAME, reading.reader.as_str());
+        name.set(tags::PERSON_NAME, reading.reader.as_str());
         tree.extend([person.0, name.0]);
     }
     for (heading, text) in &reading.sections {
         let (section, entry) = headings(heading);
         let mut said = item("CONTAINS", "TEXT", entry);
-        said.set(tag::TEXT_VALUE, text.as_str());
+        said.set(tags::TEXT_VALUE, text.as_str());
         let mut container = item("CONTAINS", "CONTAINER", section);
-        container.set(tag::CONTINUITY, "SEPARATE").items(tag::CONTENT, vec![said.0]);
+        container
+            .set(tags::CONTINUITY_OF_CONTENT, "SEPARATE")
+            .items(tags::CONTENT_SEQUENCE, vec![said.0]);
         tree.push(container.0);
     }
-    let template = Dataset::new().with_str(tag::MAPPING_RESOURCE, Vr::CS, "DCMR").with_str(
-        tag::TEMPLATE_IDENTIFIER,
+    let template = Dataset::new().with_str(tags::MAPPING_RESOURCE, Vr::CS, "DCMR").with_str(
+        tags::TEMPLATE_IDENTIFIER,
         Vr::CS,
         "2000",
     );
     object
-        .set(tag::VALUE_TYPE, "CONTAINER")
-        .items(tag::CONCEPT_NAME, vec![code("18748-4", "LN", "Diagnostic imaging study")])
-        .set(tag::CONTINUITY, "SEPARATE")
-        .items(tag::TEMPLATE_SEQUENCE, vec![template]);
+        .set(tags::VALUE_TYPE, "CONTAINER")
+        .items(
+            tags::CONCEPT_NAME_CODE_SEQUENCE,
+            vec![code("18748-4", "LN", "Diagnostic imaging study")],
+        )
+        .set(tags::CONTINUITY_OF_CONTENT, "SEPARATE")
+        .items(tags::CONTENT_TEMPLATE_SEQUENCE, vec![template]);
     if !tree.is_empty() {
-        object.items(tag::CONTENT, tree);
+        object.items(tags::CONTENT_SEQUENCE, tree);
     }
 }
 
@@ -247,9 +239,9 @@ fn headings(of: &Code) -> (Concept, Concept) {
 
 fn item(relationship: &str, kind: &str, name: Concept) -> Object {
     let mut item = Object::default();
-    item.set(tag::RELATIONSHIP, relationship)
-        .set(tag::VALUE_TYPE, kind)
-        .items(tag::CONCEPT_NAME, vec![code(name.0, "DCM", name.1)]);
+    item.set(tags::RELATIONSHIP_TYPE, relationship)
+        .set(tags::VALUE_TYPE, kind)
+        .items(tags::CONCEPT_NAME_CODE_SEQUENCE, vec![code(name.0, "DCM", name.1)]);
     item
 }
 

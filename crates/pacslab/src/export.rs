@@ -3,11 +3,17 @@
 //! Headers come from files, from DICOMweb, or are put together from the answers of a PACS; either
 //! way one data set an object, with the attributes of its series and its study.
 
+mod report;
+
+pub(crate) use report::DOCUMENTS;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pacslab_dicom::{Dataset, Element, Value};
-use pacslab_fhir::export::{bundle, endpoint, imaging_study, patient, service_request};
+use pacslab_fhir::export::{
+    bundle, diagnostic_report, endpoint, imaging_study, patient, service_request,
+};
 use pacslab_fhir::{InstanceForExport, Links, Resource, SeriesForExport, Site, StudyForExport};
 use pacslab_model::order::{
     Code, Identifier, Order, Patient, RequestedProcedure, ScheduledStep, StepStatus, Visit,
@@ -101,6 +107,8 @@ fn person(value: &Json) -> String {
 pub(crate) struct Exported {
     pub(crate) series: usize,
     pub(crate) instances: usize,
+    /// How far the report is and who read it, if there is one.
+    pub(crate) report: Option<String>,
     /// The kinds of resources, without the bundle.
     pub(crate) resources: Vec<&'static str>,
     /// Each with its file, the bundle last.
@@ -122,6 +130,12 @@ pub(crate) fn write(told: &Told, site: &Site, out: &Path) -> Result<Exported> {
     let imaging = imaging_study(study, order, site, links);
     all.push(("ImagingStudy", Resource::ImagingStudy(imaging)));
     all.push(("Endpoint", Resource::Endpoint(endpoint(site, links))));
+    let report = study.report.as_ref().map(|one| diagnostic_report(one, study, order, site, links));
+    let of_report = report.as_ref().map(|report| match report.results_interpreter.first() {
+        Some(by) => format!("{}, by {}", report.status, by.display),
+        None => report.status.clone(),
+    });
+    all.extend(report.map(|report| ("DiagnosticReport", Resource::DiagnosticReport(report))));
     let resources = all.iter().map(|(kind, _)| *kind).collect();
     all.push(("Bundle", Resource::Bundle(bundle(study, order, site))));
 
@@ -140,6 +154,7 @@ pub(crate) fn write(told: &Told, site: &Site, out: &Path) -> Result<Exported> {
     Ok(Exported {
         series: study.series.len(),
         instances: study.series.iter().map(|series| series.instances.len()).sum(),
+        report: of_report,
         resources,
         path: files.last().map(|(_, path)| path.clone()).unwrap_or_default(),
         files,
@@ -170,9 +185,12 @@ pub(crate) fn studies(headers: &[Dataset], station: Option<&AeTitle>) -> Vec<Tol
         studies.entry(header.str(tags::STUDY_INSTANCE_UID)).or_default().push(header);
     }
     let told = studies.into_iter().filter_map(|(uid, objects)| {
-        let first = objects.first()?;
+        // documents tell less of the order
+        let document = |object: &&&Dataset| DOCUMENTS.contains(&object.str(tags::SOP_CLASS_UID));
+        let first = objects.iter().find(|object| !document(object)).or(objects.first())?;
         let mut study = study(uid, first);
         study.series = series(&objects);
+        study.report = report::report(&objects);
         let order = order(first, &study, station);
         Some(Told { study, order })
     });

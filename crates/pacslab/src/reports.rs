@@ -69,6 +69,7 @@ async fn file(
         reader: record.interpreter.clone(),
         reader_id: record.interpreter_id.clone(),
         version: record.version,
+        corrects: record.corrects,
         complete: record.state.is_signed(),
         verified: record.state.is_signed(),
         date: record.date.clone(),

@@ -31,6 +31,8 @@ pub struct ReportRecord {
     pub state: ReportState,
     /// 1, 2, …: how often it has been said.
     pub version: u32,
+    /// The last signed version before this one that the lab made an object of; 0: none.
+    pub corrects: u32,
     pub sections: Vec<ReportSection>,
     pub documents: Vec<ReportDocument>,
     pub links: Vec<String>,
@@ -59,6 +61,13 @@ pub struct ReportDocument {
     pub media_type: String,
     pub size: usize,
     key: String,
+}
+
+impl ReportRecord {
+    /// Whether the lab makes an object of it.
+    fn is_object(&self) -> bool {
+        self.state.is_signed() && self.sr_instance.is_empty() && !self.sections.is_empty()
+    }
 }
 
 /// What somebody signs.
@@ -359,6 +368,7 @@ impl Work<'_> {
         }
         record.state = next;
         record.version = before.version + 1;
+        record.corrects = if before.is_object() { before.version } else { before.corrects };
         record.changed_at = Some(self.now());
         if next == ReportState::Cancelled {
             // what was said is no longer said
@@ -377,18 +387,15 @@ impl Work<'_> {
         {
             self.tell_oru(&known.order, &record, documents)?;
         }
-        if next.is_signed() && !record.unmatched {
-            self.report_follows(&at, &record)?;
+        if record.is_object() && !record.unmatched {
+            self.report_follows(&at)?;
         }
         self.tell_report(&record, &remarks);
         Ok(ReportApplied { record, changed: true, remarks })
     }
 
     /// What a signed report leads to: an object in the archive.
-    fn report_follows(&self, at: &str, record: &ReportRecord) -> Result<(), StoreError> {
-        if !record.sr_instance.is_empty() || record.sections.is_empty() {
-            return Ok(());
-        }
+    fn report_follows(&self, at: &str) -> Result<(), StoreError> {
         let number = self.papers().next_number("report to file")?;
         self.wake_reporting();
         TODO.put(self.papers(), &format!("{number:020}"), &at.to_owned(), self.now())

@@ -1,7 +1,10 @@
 //! What `move` and `get` have in common: what is asked for, and how far it is.
 //! PS3.4 C.4.2.1.4, C.4.3.1.3.
 
+mod objects;
 pub(crate) mod plan;
+
+pub(crate) use objects::objects;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pacslab_dicom::Dataset;

@@ -44,6 +44,7 @@ mod outgoing;
 mod peers_alone;
 mod pressure;
 mod remake;
+mod reports;
 mod ris;
 mod siu;
 mod store;

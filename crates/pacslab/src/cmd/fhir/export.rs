@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use pacslab_dicom::{Dataset, Element, file};
 use pacslab_dimse::{Association, Proposal};
 use pacslab_fhir::Site;
-use pacslab_model::{Clock, Level, Tag, Vr, tags, uids};
+use pacslab_model::{Clock, Level, Tag, Uid, Vr, tags, uids};
 
 use crate::client::{PeerArgs, Target, reachable};
 use crate::cmd::watch::SiteArgs;
@@ -17,7 +17,7 @@ use crate::department::scheme;
 use crate::cmd::{Context, Example, help};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Result};
-use crate::export::{Exported, Told, metadata, studies, study_uids, write};
+use crate::export::{DOCUMENTS, Exported, Told, metadata, studies, study_uids, write};
 use crate::http::Server;
 use crate::identifier;
 use crate::outbox::Outbox;
@@ -74,7 +74,7 @@ impl crate::cmd::Run for Args {
             }
             self.fetch(&server).await?
         } else {
-            self.ask(&self.peer.resolve(&config)?).await?
+            self.ask(context, &self.peer.resolve(&config)?).await?
         };
         let out = self.out.clone().unwrap_or_else(|| config.modality.out.clone());
         let site = Site::new(wado, context.clock.now().offset);
@@ -173,12 +173,19 @@ impl Args {
     }
 
     /// Asks with C-FIND.
-    async fn ask(&self, target: &Target) -> Result<Vec<Dataset>> {
+    async fn ask(&self, context: &Context<'_>, target: &Target) -> Result<Vec<Dataset>> {
         let wanted = match (&self.study_uid, &self.accession) {
             (Some(uid), _) => (tags::STUDY_INSTANCE_UID, uid.as_str()),
             (None, accession) => (tags::ACCESSION_NUMBER, accession.as_deref().unwrap_or_default()),
         };
-        ask(target, wanted).await
+        let mut headers = ask(target, wanted).await?;
+        if let Err(failure) = with_documents(target, &mut headers).await {
+            let why = failure.message;
+            context.out.remark(&format!(
+                "there is a report, and it could not be had with C-GET: {why}; --dicom-web asks for it"
+            ));
+        }
+        Ok(headers)
     }
 }
 
@@ -212,6 +219,29 @@ async fn ask(target: &Target, wanted: (Tag, &str)) -> Result<Vec<Dataset>> {
     Ok(headers)
 }
 
+/// Fetches what answers to C-FIND cannot tell: the text of reports.
+async fn with_documents(target: &Target, headers: &mut [Dataset]) -> Result<()> {
+    let is_document = |header: &&mut Dataset| DOCUMENTS.contains(&header.str(tags::SOP_CLASS_UID));
+    let documents: Vec<&mut Dataset> = headers.iter_mut().filter(is_document).collect();
+    if documents.is_empty() {
+        return Ok(());
+    }
+    let keys = [tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID];
+    let identifier = |of: &&mut Dataset| {
+        let level = Dataset::new().with_str(tags::QUERY_RETRIEVE_LEVEL, Vr::CS, "IMAGE");
+        keys.iter().fold(level, |set, tag| set.with_str(*tag, Vr::UI, of.str(*tag)))
+    };
+    let identifiers: Vec<Dataset> = documents.iter().map(identifier).collect();
+    let found = crate::retrieve::objects(target, &DOCUMENTS.map(Uid::from), &identifiers).await?;
+    for document in documents {
+        let uid = document.str(tags::SOP_INSTANCE_UID);
+        if let Some(whole) = found.iter().find(|one| one.str(tags::SOP_INSTANCE_UID) == uid) {
+            *document = whole.clone();
+        }
+    }
+    Ok(())
+}
+
 async fn find(
     association: &mut Association,
     target: &Target,
@@ -242,6 +272,7 @@ fn tell(context: &Context<'_>, told: &Told, exported: &Exported) {
             "ImagingStudy" => {
                 format!("{} series, {} instances", exported.series, exported.instances)
             }
+            "DiagnosticReport" => exported.report.clone().unwrap_or_default(),
             _ => String::new(),
         };
         let line = format!("{}  {}", path.display(), crate::output::printable(&about));
@@ -261,6 +292,7 @@ fn json(told: &Told, exported: &Exported) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "study_uid": study.uid, "accession": study.accession, "patient_id": study.patient.id.id,
-        "series": exported.series, "instances": exported.instances, "files": files,
+        "series": exported.series, "instances": exported.instances, "report": exported.report,
+        "files": files,
     })
 }

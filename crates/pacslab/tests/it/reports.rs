@@ -1,0 +1,100 @@
+//! What follows from a report: DiagnosticReport, objects in the study, messages; asserted from
+//! outside.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::lab::cli;
+use crate::support::{Lab, cli as spelled, dcmtk, files, needs, peers, wait};
+
+/// Signs the report of an order.
+#[track_caller]
+fn sign(lab: &Lab, accession: &str, findings: &str, impression: &str) {
+    let said = ["--findings", findings, "--impression", impression, "--by", "READER^RAY"];
+    lab.run(&[&["report", "sign", accession][..], &said].concat()).success();
+}
+
+/// The objects of a study that are no images, as C-FIND tells them.
+fn documents(port: u16, study: &str) -> Vec<String> {
+    let study = format!("0020,000d={study}");
+    let keys = ["0008,0052=IMAGE", "0008,0016", "0008,0018", "0020,0013", "0020,000e", &study];
+    let mut found = dcmtk::find(port, "-S", &keys);
+    found.retain(|dump| !dump.contains("=CTImageStorage"));
+    found
+}
+
+/// Places an order and brings its images: its study, and how many they are.
+#[track_caller]
+fn scan(lab: &Lab, folder: &Path) -> (String, usize) {
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    let out = folder.join("images");
+    spelled::acquire("PACSLAB", lab.dicom, "ACC1001", &out, &["--seed", "7"]);
+    spelled::send("PACSLAB", lab.dicom, &[&out]).success();
+    (study_of(lab, "ACC1001"), files(&out, "dcm").len())
+}
+
+/// The study UID of an order.
+fn study_of(lab: &Lab, accession: &str) -> String {
+    let order = lab.get(&format!("/ris/orders/{accession}")).ok().json();
+    order["procedure"]["study_uid"].as_str().unwrap().to_owned()
+}
+
+/// The DiagnosticReport of an export into a folder, which the models of others have read.
+#[track_caller]
+fn exported(folder: &Path, study: &str, count: usize) -> Value {
+    let written = files(folder, "json");
+    let count = count.to_string();
+    let mut args = vec![study, count.as_str()];
+    args.extend(written.iter().filter_map(|path| path.to_str()));
+    peers::python_script("fhir_r4.py", &args).success();
+    let report =
+        written.iter().find(|path| path.ends_with("FHIR_P12345_ACC1001_DiagnosticReport.json"));
+    let report = report.unwrap_or_else(|| panic!("no report among {written:?}"));
+    serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()
+}
+
+#[test]
+fn a_signed_report_is_exported_as_a_diagnostic_report_and_so_is_its_correction() {
+    needs!("python", "findscu");
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (uid, images) = scan(&lab, folder.path());
+    let out = |name: &str| folder.path().join(name);
+    // no report, no DiagnosticReport
+    spelled::fhir_export(lab.http, &uid, &out("before")).success();
+    assert!(
+        files(&out("before"), "json").iter().all(|path| !path.ends_with("DiagnosticReport.json"))
+    );
+    sign(&lab, "ACC1001", "8 mm nodule, größer.\\nNo effusion.", "Benign.");
+    wait::until_true("the SR", || documents(lab.dicom, &uid).len() == 1);
+    spelled::fhir_export(lab.http, &uid, &out("final")).success();
+    let report = exported(&out("final"), &uid, images + 1);
+    assert_eq!((&report["status"], &report["conclusion"]), (&"final".into(), &"Benign.".into()));
+    assert_eq!(report["resultsInterpreter"][0]["display"], "RAY READER");
+    assert_eq!(report["code"]["coding"][0]["code"], "18748-4");
+    assert_eq!(report["category"][0]["coding"][0]["code"], "RAD");
+    assert!(report["issued"].as_str().unwrap().contains('T'), "{report}");
+    let imaging =
+        std::fs::read(out("final").join("FHIR_P12345_ACC1001_ImagingStudy.json")).unwrap();
+    let imaging: Value = serde_json::from_slice(&imaging).unwrap();
+    let named = format!("ImagingStudy/{}", imaging["id"].as_str().unwrap());
+    assert_eq!(report["imagingStudy"][0]["reference"], named);
+    // said anew: the same resource, corrected; asked with C-FIND and C-GET, and read from files
+    sign(&lab, "ACC1001", "10 mm nodule.", "Suspicious.");
+    wait::until_true("the second SR", || documents(lab.dicom, &uid).len() == 2);
+    let peer = format!("PACSLAB@127.0.0.1:{}", lab.dicom);
+    let text = |name: &str| out(name).to_str().unwrap().to_owned();
+    let asked =
+        ["fhir", "export", "--accession", "ACC1001", "--pacs", &peer, "--out", &text("find")];
+    let told = cli(&asked).success();
+    assert!(told.stdout.contains("corrected, by RAY READER"), "{told}");
+    cli(&["get", "--accession", "ACC1001", "--pacs", &peer, "--out", &text("files")]).success();
+    cli(&["fhir", "export", "--from", &text("files"), "--out", &text("read")]).success();
+    for name in ["find", "read"] {
+        let corrected = exported(&out(name), &uid, images + 2);
+        assert_eq!(corrected["status"], "corrected", "{name}");
+        assert_eq!(corrected["conclusion"], "Suspicious.", "{name}");
+        assert_eq!(corrected["id"], report["id"], "{name}: it is the same report");
+    }
+}
