@@ -2,7 +2,8 @@
 
 WHAT is `rules`: every rule of the service, one after the other; `begin`: the step begins and is left
 so; `again`: it has begun before, and ends now; `ended`: it has ended before; `group`: one step for
-the orders ACCESSION and the one after it; `unscheduled`: a step without order.
+the orders ACCESSION and the one after it; `procedure`: of the requested procedures of the order, which
+count their steps alike, RP2 begins and ends; `unscheduled`: a step without order.
 """
 import copy
 
@@ -265,6 +266,22 @@ def group(association):
     assert [status_of(association, one) for one in both] == [None, None]
 
 
+def procedure(association):
+    scanner = Scanner(association)
+
+    def ids(status=None):
+        return sorted(item.RequestedProcedureID for item in worklist(association, accession, status))
+
+    waiting = worklist(association, accession)
+    (second,) = [item for item in waiting if item.RequestedProcedureID == "RP2"]
+    others = [one for one in ids() if one != "RP2"]
+    assert others, "it is the only one"
+    scanner.create(begun([scheduled(second)], patient=second.PatientID), 0x0000)
+    assert (ids(), ids("STARTED")) == (others, ["RP2"])
+    scanner.set(ends(), 0x0000)
+    assert (ids(), ids("STARTED")) == (others, [])
+
+
 def unscheduled(association):
     scanner = Scanner(association)
     item = data_set(StudyInstanceUID=generate_uid(), ReferencedStudySequence=[], AccessionNumber="")
@@ -295,4 +312,4 @@ def answers_for_us_only(association):
 contexts = [(WORKLIST, EXPLICIT_LE), (MPPS, EXPLICIT_LE), (RETRIEVE, EXPLICIT_LE)]
 with associated(host, port, called, contexts, evt_handlers=[(evt.EVT_DIMSE_RECV, hear)]) as opened:
     answers_for_us_only(opened)
-    {f.__name__: f for f in (rules, begin, again, ended, group, unscheduled)}[what](opened)
+    {f.__name__: f for f in (rules, begin, again, ended, group, procedure, unscheduled)}[what](opened)

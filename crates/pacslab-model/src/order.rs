@@ -1,13 +1,16 @@
 //! An imaging order: what the RIS schedules and the worklist offers.
 //! IHE RAD TF-1 3 (Scheduled Workflow), PS3.4 K.6.1.2.2, PS3.3 C.4.10 to C.4.12.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ae::AeTitle;
 use crate::name::PersonName;
 use crate::uid::Uid;
 
-/// One accession number: a patient, one requested procedure and its scheduled steps.
+/// One requested procedure of a patient with its scheduled steps. Several of one accession number
+/// are one imaging service request; most have one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Order {
@@ -23,6 +26,38 @@ pub struct Order {
     pub visit: Visit,
     pub procedure: RequestedProcedure,
     pub steps: Vec<ScheduledStep>,
+    /// Its accession number had a requested procedure before it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub further: bool,
+}
+
+impl Order {
+    /// What tells it from other orders of its accession number: the authority of the filler number
+    /// and, for a further requested procedure, the id of that.
+    pub fn key(&self) -> Cow<'_, str> {
+        match self.further {
+            false => Cow::Borrowed(&self.filler.issuer),
+            true => Cow::Owned(format!("{}\u{1f}{}", self.filler.issuer, self.procedure.id)),
+        }
+    }
+
+    /// They are requested procedures of one imaging service request.
+    pub fn same_request(&self, other: &Self) -> bool {
+        self.accession == other.accession && self.filler.issuer == other.filler.issuer
+    }
+
+    /// They are the same order, as it was or as it is.
+    pub fn same_key(&self, other: &Self) -> bool {
+        self.accession == other.accession && self.key() == other.key()
+    }
+
+    /// `A2500001`, or `A2500001, procedure RP2` where that alone would not do.
+    pub fn shown(&self) -> Cow<'_, str> {
+        match self.further {
+            false => Cow::Borrowed(&self.accession),
+            true => Cow::Owned(format!("{}, procedure {}", self.accession, self.procedure.id)),
+        }
+    }
 }
 
 /// An identifier with the authority that assigned it (HL7 EI/CX).
@@ -252,4 +287,23 @@ pub struct OrderChange {
     pub order: Order,
     /// What was missing or unusual and how it was filled, for the answer and the log.
     pub remarks: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What data folders hold of orders from before a number could have several procedures.
+    #[test]
+    fn an_order_is_kept_and_known_as_before_unless_it_is_a_further_one() {
+        let before =
+            r#"{"accession":"A1","filler":{"id":"F1","issuer":"RIS"},"procedure":{"id":"RP1"}}"#;
+        let mut order: Order = serde_json::from_str(before).unwrap();
+        assert_eq!((order.further, &*order.key(), &*order.shown()), (false, "RIS", "A1"));
+        assert!(!serde_json::to_string(&order).unwrap().contains("further"));
+        order.further = true;
+        assert_eq!((&*order.key(), &*order.shown()), ("RIS\u{1f}RP1", "A1, procedure RP1"));
+        let kept = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&kept).unwrap(), order);
+    }
 }

@@ -11,7 +11,7 @@ use pacslab_store::{Arrival, Index, OrderFilter, OrderRecord, Papers, StoreError
 
 use crate::events;
 use crate::machine::{self, StepEvent};
-use crate::orders::{RefusedOrder, Ris, identifiers};
+use crate::orders::{RefusedOrder, Ris, identifiers, which};
 
 /// Where images arrive: the archive of this process, or whatever the binary wires in its place.
 pub trait Images: Send + Sync {
@@ -156,18 +156,28 @@ fn next(order: &Order, arrival: &Arrival) -> Option<(usize, StepStatus)> {
     Some((at, status))
 }
 
-/// The order of a study: by its UID, else by accession number and patient.
+/// The order of a study: by its UID, else by accession number and patient. Of several requested
+/// procedures it is the one whose step the sender performs, else the first that waits for images.
 fn ordered(papers: &dyn Papers, arrival: &Arrival) -> Result<Option<OrderRecord>, StoreError> {
     let study_uid = Some(arrival.study_uid.to_string());
     let filter = OrderFilter { study_uid, ..OrderFilter::default() };
-    if let Some(record) = papers.orders(&filter)?.into_iter().next() {
-        return Ok(Some(record));
+    let mut found = papers.orders(&filter)?;
+    if found.is_empty() && !arrival.accession.is_empty() {
+        found = which::procedures(papers, &arrival.accession)?;
+        found.retain(|record| record.order.patient.id.id == arrival.patient_id);
     }
-    if arrival.accession.is_empty() {
-        return Ok(None);
-    }
-    let record = papers.order(&arrival.accession)?;
-    Ok(record.filter(|record| record.order.patient.id.id == arrival.patient_id))
+    let rank = |record: &OrderRecord| {
+        let own = |step: &&ScheduledStep| step.station.as_str() == arrival.calling_ae;
+        let steps = &record.order.steps;
+        let started = steps.iter().filter(own).any(|step| step.status == StepStatus::Started);
+        match next(&record.order, arrival).and_then(|(at, _)| steps.get(at)) {
+            _ if started => 0,
+            Some(step) if own(&step) => 1,
+            Some(_) => 2,
+            None => 3,
+        }
+    };
+    Ok(found.into_iter().min_by_key(rank))
 }
 
 fn sender(arrival: &Arrival) -> &str {

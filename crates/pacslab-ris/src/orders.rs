@@ -7,6 +7,7 @@ mod appointments;
 mod fill;
 mod reconcile;
 mod refused;
+pub(crate) mod which;
 mod work;
 
 use std::sync::Arc;
@@ -161,44 +162,6 @@ impl Ris {
         Ok(applied)
     }
 
-    /// The order that a change is about.
-    pub(crate) fn known(
-        &self,
-        papers: &dyn Papers,
-        order: &Order,
-        control: OrderControl,
-    ) -> Result<Option<OrderRecord>, StoreError> {
-        let by = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let accession = OrderFilter { accession: by(&order.accession), ..OrderFilter::default() };
-        let placer = OrderFilter { placer_number: by(&order.placer.id), ..OrderFilter::default() };
-        let filler = OrderFilter { filler_number: by(&order.filler.id), ..OrderFilter::default() };
-        let same = |a: &str, b: &str| a == b || a.is_empty() || b.is_empty();
-        for filter in [accession, placer, filler] {
-            if filter == OrderFilter::default() {
-                continue;
-            }
-            let by_accession = filter.accession.is_some();
-            let mut found = papers.orders(&filter)?;
-            if !by_accession {
-                found.retain(|known| same(&known.order.placer.issuer, &order.placer.issuer));
-            }
-            let issuer = &order.filler.issuer;
-            if let Some(at) = found.iter().position(|known| known.order.filler.issuer == *issuer) {
-                return Ok(Some(found.swap_remove(at)));
-            }
-            // accession numbers are unique per authority: another one's new order is another order
-            if control == OrderControl::New {
-                found.retain(|known| same(&known.order.filler.issuer, issuer));
-            }
-            let last = found.into_iter().max_by_key(|known| known.changed_at);
-            // a new order is found by the number it brings; what ends one may tell any number
-            if last.is_some() || (control == OrderControl::New && by_accession) {
-                return Ok(last);
-            }
-        }
-        Ok(None)
-    }
-
     /// A new order that is there already: the same, or another one with its number.
     fn repeated(
         &self,
@@ -263,9 +226,11 @@ impl Ris {
             // another change may have come between: the folder must end with the last one
             let filter =
                 OrderFilter { accession: Some(order.accession.clone()), ..OrderFilter::default() };
-            let last = self.desk.orders(&filter)?.into_iter().find(|record| {
-                record.order.filler.issuer == order.filler.issuer && record.order != order
-            });
+            let last = self
+                .desk
+                .orders(&filter)?
+                .into_iter()
+                .find(|record| record.order.same_key(&order) && record.order != order);
             match last {
                 None => return Ok((order, files)),
                 Some(record) => order = record.order,

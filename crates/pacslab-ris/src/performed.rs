@@ -94,7 +94,7 @@ impl Ris {
     /// # Errors
     /// The desk cannot be read.
     pub fn performed_of(&self, order: &Order, step: &str) -> Result<Vec<Uid>, StoreError> {
-        let key = key(&order.accession, &order.filler.issuer, step);
+        let key = key(&order.accession, &order.key(), step);
         Ok(OF_STEP.get(&*self.desk, &key)?.unwrap_or_default())
     }
 }
@@ -136,7 +136,7 @@ impl Work<'_> {
             };
             let scheduled = ScheduledAs {
                 accession: record.order.accession.clone(),
-                issuer: record.order.filler.issuer.clone(),
+                issuer: record.order.key().into_owned(),
                 step: record.order.steps[at].id.clone(),
             };
             if !performed.steps.contains(&scheduled) {
@@ -197,7 +197,7 @@ impl Work<'_> {
                 ..OrderFilter::default()
             };
             let found = self.papers().orders(&filter)?;
-            let record = found.iter().find(|one| one.order.filler.issuer == scheduled.issuer);
+            let record = found.iter().find(|one| one.order.key() == scheduled.issuer);
             let at = record.and_then(|one| step_named(&one.order, &scheduled.step));
             if let (Some(record), Some(at)) = (record, at) {
                 self.advance(&performed, record, at, event)?;
@@ -224,9 +224,13 @@ impl Work<'_> {
                 continue;
             }
             let mut records = self.papers().orders(&filter)?;
-            // orders of one study may count their steps alike
+            // orders of one study, and procedures of one order, may count their steps alike
             let accession = item.str(tags::ACCESSION_NUMBER);
-            records.sort_by_key(|record| record.order.accession != accession);
+            let procedure = item.str(tags::REQUESTED_PROCEDURE_ID);
+            records.sort_by_key(|record| {
+                let order = &record.order;
+                (order.accession != accession, order.procedure.id != procedure, order.further)
+            });
             let by_study = filter.study_uid.is_some();
             for record in records {
                 if !by_study && !self.same_patient(performed, &record.order)? {

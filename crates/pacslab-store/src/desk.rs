@@ -40,10 +40,10 @@ pub fn together<T, E: From<StoreError>>(
 /// What lies on the desk. Each method alone is durable when it answers, except in
 /// [`Desk::together`], where all are durable with its end.
 pub trait Papers: fmt::Debug {
-    /// Keeps an order under its accession number and the authority of its filler number.
+    /// Keeps an order under its accession number and [`Order::key`].
     fn put_order(&self, order: &Order, expect: Expect, at: Moment) -> Result<Put<OrderRecord>>;
 
-    /// The order of an accession number; of several authorities the one changed last.
+    /// The order of an accession number; of several the one changed last.
     fn order(&self, accession: &str) -> Result<Option<OrderRecord>>;
 
     /// Orders by the start of their first step, then by accession number.

@@ -171,6 +171,7 @@ prop_compose! {
                 ..RequestedProcedure::default()
             },
             steps,
+            further: false,
         }
     }
 }

@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use pacslab_ris::reports::RefusedReport;
 use pacslab_ris::{RefusedOrder, RefusedPatient, Ris};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::door::Door;
@@ -32,6 +33,14 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/ris/reports/{accession}", get(reports::one))
         .route("/ris/reports/{accession}/sign", post(reports::sign))
         .route("/ris/reports/{accession}/documents/{at}", get(reports::document))
+}
+
+/// Which requested procedure of an order with several.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Of {
+    /// Requested procedure id.
+    procedure: String,
 }
 
 /// The longest page of a list.
@@ -69,7 +78,9 @@ impl From<RefusedOrder> for Error {
     fn from(refused: RefusedOrder) -> Self {
         let text = refused.to_string();
         match refused {
-            RefusedOrder::Unknown { .. } | RefusedOrder::NoSuchStep { .. } => Self::NotFound(text),
+            RefusedOrder::Unknown { .. }
+            | RefusedOrder::NoSuchProcedure { .. }
+            | RefusedOrder::NoSuchStep { .. } => Self::NotFound(text),
             RefusedOrder::Store(error) => error.into(),
             RefusedOrder::File(_) => Self::Internal(text),
             RefusedOrder::Duplicate { .. } | RefusedOrder::Step { .. } => Self::Conflict(text),

@@ -12,7 +12,7 @@ use pacslab_store::{OrderFilter, StoreError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MOST, read, with};
+use super::{MOST, Of, read, with};
 use crate::door::At;
 use crate::error::Result;
 
@@ -52,11 +52,26 @@ pub(super) async fn list(State(door): At, Query(asked): Query<Asked>) -> Result 
     Ok(Json(found.await?).into_response())
 }
 
-pub(super) async fn one(State(door): At, Path(accession): Path<String>) -> Result {
+/// The order, of several requested procedures the one that is named, else the first with the
+/// others in `further_procedures`.
+pub(super) async fn one(
+    State(door): At,
+    Path(accession): Path<String>,
+    Query(of): Query<Of>,
+) -> Result {
     let found = with(&door, move |ris| {
-        let known = ris.desk().order(&accession)?;
-        let known = known.ok_or(RefusedOrder::Unknown { number: accession })?;
-        Ok::<_, RefusedOrder>(shown(ris, &known.order)?)
+        if !of.procedure.is_empty() {
+            return Ok(shown(ris, &ris.order_of(&accession, &of.procedure)?.order)?);
+        }
+        let mut all = Vec::new();
+        for known in ris.procedures(&accession)? {
+            all.push(shown(ris, &known.order)?);
+        }
+        let mut first = all.remove(0);
+        if !all.is_empty() {
+            first["further_procedures"] = all.into();
+        }
+        Ok::<_, RefusedOrder>(first)
     });
     Ok(Json(found.await?).into_response())
 }
@@ -70,8 +85,16 @@ pub(super) async fn new(State(door): At, body: Body) -> Result {
     Ok((StatusCode::CREATED, Json(made.await?)).into_response())
 }
 
-pub(super) async fn change(State(door): At, Path(accession): Path<String>, body: Body) -> Result {
-    let wish: OrderWish = read(&door, body).await?;
+pub(super) async fn change(
+    State(door): At,
+    Path(accession): Path<String>,
+    Query(of): Query<Of>,
+    body: Body,
+) -> Result {
+    let mut wish: OrderWish = read(&door, body).await?;
+    if !of.procedure.is_empty() {
+        wish.procedure = of.procedure;
+    }
     let changed = with(&door, move |ris| {
         let applied = ris.change_order(&accession, &wish)?;
         Ok::<_, RefusedPatient>(told(ris, &applied)?)
@@ -79,17 +102,22 @@ pub(super) async fn change(State(door): At, Path(accession): Path<String>, body:
     Ok(Json(changed.await?).into_response())
 }
 
-pub(super) async fn cancel(at: At, path: Path<String>) -> Result {
-    end(at, path, false).await
+pub(super) async fn cancel(at: At, path: Path<String>, of: Query<Of>) -> Result {
+    end(at, path, of, false).await
 }
 
-pub(super) async fn discontinue(at: At, path: Path<String>) -> Result {
-    end(at, path, true).await
+pub(super) async fn discontinue(at: At, path: Path<String>, of: Query<Of>) -> Result {
+    end(at, path, of, true).await
 }
 
-async fn end(State(door): At, Path(accession): Path<String>, discontinue: bool) -> Result {
+async fn end(
+    State(door): At,
+    Path(accession): Path<String>,
+    Query(of): Query<Of>,
+    discontinue: bool,
+) -> Result {
     let ended = with(&door, move |ris| {
-        let applied = ris.end_order(&accession, discontinue)?;
+        let applied = ris.end_order(&accession, &of.procedure, discontinue)?;
         Ok::<_, RefusedOrder>(told(ris, &applied)?)
     });
     Ok(Json(ended.await?).into_response())

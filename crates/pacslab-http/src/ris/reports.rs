@@ -12,7 +12,7 @@ use pacslab_ris::{ReportRecord, Signed};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MOST, read, with};
+use super::{MOST, Of, read, with};
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
 
@@ -41,14 +41,23 @@ pub(super) async fn list(State(door): At, Query(asked): Query<Asked>) -> Result 
     Ok(Json(found.iter().map(shown).collect::<Vec<_>>()).into_response())
 }
 
-pub(super) async fn one(State(door): At, Path(accession): Path<String>) -> Result {
-    Ok(Json(shown(&found(&door, accession).await?)).into_response())
+pub(super) async fn one(
+    State(door): At,
+    Path(accession): Path<String>,
+    Query(of): Query<Of>,
+) -> Result {
+    Ok(Json(shown(&found(&door, accession, of).await?)).into_response())
 }
 
-pub(super) async fn sign(State(door): At, Path(accession): Path<String>, body: Body) -> Result {
+pub(super) async fn sign(
+    State(door): At,
+    Path(accession): Path<String>,
+    Query(Of { procedure }): Query<Of>,
+    body: Body,
+) -> Result {
     let Wish { findings, impression, text, by, preliminary } = read(&door, body).await?;
     let by = PersonName::new(&by);
-    let signed = Signed { accession, findings, impression, text, by, preliminary };
+    let signed = Signed { accession, procedure, findings, impression, text, by, preliminary };
     let applied = with(&door, move |ris| ris.sign(&signed)).await?;
     let mut told = shown(&applied.record);
     told["changed"] = applied.changed.into();
@@ -61,8 +70,9 @@ pub(super) async fn sign(State(door): At, Path(accession): Path<String>, body: B
 pub(super) async fn document(
     State(door): At,
     Path((accession, at)): Path<(String, usize)>,
+    Query(of): Query<Of>,
 ) -> Result {
-    let report = found(&door, accession.clone()).await?;
+    let report = found(&door, accession.clone(), of).await?;
     let none = || Error::NotFound(format!("the report of {accession} has no document {at}"));
     let document = report.documents.get(at).cloned().ok_or_else(none)?;
     let pdf = document.media_type == "application/pdf";
@@ -72,10 +82,14 @@ pub(super) async fn document(
     Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
-async fn found(door: &Arc<Door>, accession: String) -> Result<ReportRecord> {
+async fn found(door: &Arc<Door>, accession: String, of: Of) -> Result<ReportRecord> {
     let asked = accession.clone();
-    let found = with(door, move |ris| ris.report(&asked)).await?;
-    found.ok_or_else(|| Error::NotFound(format!("there is no report of order {accession}")))
+    let found = with(door, move |ris| match &*of.procedure {
+        "" => Ok(ris.report(&asked)?),
+        procedure => ris.report_on(&asked, procedure),
+    });
+    let none = || Error::NotFound(format!("there is no report of order {accession}"));
+    found.await?.ok_or_else(none)
 }
 
 fn shown(record: &ReportRecord) -> Value {

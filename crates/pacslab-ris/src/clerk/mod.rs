@@ -14,7 +14,7 @@ use pacslab_model::{AeTitle, PersonName, Uid};
 use pacslab_store::OrderRecord;
 use serde::{Deserialize, Serialize};
 
-use crate::orders::{Applied, RefusedOrder, Ris};
+use crate::orders::{Applied, RefusedOrder, Ris, which};
 use crate::patients::RefusedPatient;
 
 /// From an exam to a room and a station.
@@ -39,6 +39,9 @@ pub struct ExamEntry {
 #[serde(default, deny_unknown_fields)]
 pub struct OrderWish {
     pub accession: String,
+    /// Requested procedure id: makes a further procedure of an accession number that there is, and
+    /// tells which is to change.
+    pub procedure: String,
     /// Code of the catalogue: tells procedure and modality.
     pub exam: String,
     /// Where it is not in the catalogue.
@@ -121,7 +124,7 @@ impl Ris {
         accession: &str,
         wish: &OrderWish,
     ) -> Result<Applied, RefusedPatient> {
-        let known = self.desk.order(accession)?.ok_or_else(|| unknown(accession))?;
+        let known = self.order_of(accession, &wish.procedure)?;
         let mut patient = Patient { id: known.order.patient.id.clone(), ..Patient::default() };
         if !wish.patient.is_empty() {
             patient = wish.patient.onto_patient(patient)?;
@@ -130,13 +133,51 @@ impl Ris {
         Ok(self.apply(OrderChange { control: OrderControl::Change, order, remarks: Vec::new() })?)
     }
 
+    /// Ends an order, or the requested procedure of it that is named.
+    ///
     /// # Errors
     /// See [`RefusedOrder`]: what has begun is discontinued, not cancelled.
-    pub fn end_order(&self, accession: &str, discontinue: bool) -> Result<Applied, RefusedOrder> {
-        let known = self.desk.order(accession)?.ok_or_else(|| unknown(accession))?;
+    pub fn end_order(
+        &self,
+        accession: &str,
+        procedure: &str,
+        discontinue: bool,
+    ) -> Result<Applied, RefusedOrder> {
+        let known = match procedure {
+            "" => self.procedures(accession)?.swap_remove(0),
+            procedure => self.order_of(accession, procedure)?,
+        };
         let control = if discontinue { OrderControl::Discontinue } else { OrderControl::Cancel };
-        let order = Order { steps: Vec::new(), ..known.order };
+        let order = Order {
+            accession: known.order.accession,
+            filler: Identifier { id: String::new(), ..known.order.filler },
+            procedure: RequestedProcedure {
+                id: procedure.to_owned(),
+                ..RequestedProcedure::default()
+            },
+            ..Order::default()
+        };
         self.apply(OrderChange { control, order, remarks: Vec::new() })
+    }
+
+    /// The requested procedures of an order: at least one.
+    ///
+    /// # Errors
+    /// There is no such order, or the desk cannot be read.
+    pub fn procedures(&self, accession: &str) -> Result<Vec<OrderRecord>, RefusedOrder> {
+        let those = which::procedures(&*self.desk, accession)?;
+        if those.is_empty() {
+            return Err(RefusedOrder::Unknown { number: accession.to_owned() });
+        }
+        Ok(those)
+    }
+
+    /// The requested procedure that is named, or the only one.
+    ///
+    /// # Errors
+    /// There is none, several, or the desk cannot be read.
+    pub fn order_of(&self, accession: &str, procedure: &str) -> Result<OrderRecord, RefusedOrder> {
+        which::one_of(&mut self.procedures(accession)?, accession, procedure)
     }
 
     fn wished_order(
@@ -214,6 +255,8 @@ impl Ris {
                 ..Visit::default()
             },
             procedure: RequestedProcedure {
+                id: known
+                    .map_or_else(|| wish.procedure.clone(), |known| known.procedure.id.clone()),
                 description: description.clone(),
                 code,
                 study_uid: Uid::new(&*wish.study_uid),
@@ -264,8 +307,4 @@ impl Ris {
         let name = if name.is_empty() { station.to_string() } else { name };
         Ok((station, name, if location.is_empty() { room } else { location }))
     }
-}
-
-fn unknown(accession: &str) -> RefusedOrder {
-    RefusedOrder::Unknown { number: accession.to_owned() }
 }

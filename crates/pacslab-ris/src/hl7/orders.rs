@@ -41,7 +41,7 @@ pub(super) fn apply(
                     Done::Changed => "changed",
                     Done::Repeated => "was so already",
                 };
-                story.said.push(format!("order {} {what}", applied.order.accession));
+                story.said.push(format!("order {} {what}", applied.order.shown()));
                 let filled = applied.remarks.iter().filter(|remark| !read.contains(remark));
                 told.extend(filled.map(|remark| Finding {
                     severity: Severity::Warning,

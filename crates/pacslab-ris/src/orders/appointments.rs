@@ -41,7 +41,7 @@ pub enum BookingState {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Booking {
     accession: String,
-    /// The authority of the order's filler number, which is part of its key.
+    /// [`Order::key`]
     issuer: String,
     step: String,
     state: BookingState,
@@ -89,7 +89,7 @@ impl Work<'_> {
                     AppointmentAction::Book => OrderControl::New,
                     _ => OrderControl::Change,
                 };
-                self.ris().known(self.papers(), &appointment.order, control)?
+                self.ordered(&appointment.order, control)?
             }
         };
         let number = [&appointment.filler.id, &appointment.placer.id];
@@ -125,7 +125,7 @@ impl Work<'_> {
             appointment,
             &Booking {
                 accession: order.accession.clone(),
-                issuer: order.filler.issuer.clone(),
+                issuer: order.key().into_owned(),
                 step: step.clone(),
                 state: next,
             },
@@ -247,7 +247,7 @@ impl Work<'_> {
     fn order_of(&self, booking: &Booking) -> Result<Option<OrderRecord>, StoreError> {
         let accession = Some(booking.accession.clone());
         let found = self.papers().orders(&OrderFilter { accession, ..OrderFilter::default() })?;
-        Ok(found.into_iter().find(|record| record.order.filler.issuer == booking.issuer))
+        Ok(found.into_iter().find(|record| record.order.key() == booking.issuer))
     }
 }
 

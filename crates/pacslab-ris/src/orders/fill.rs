@@ -23,6 +23,7 @@ impl Ris {
         if let Some(known) = known {
             order.accession.clone_from(&known.accession);
             order.filler.issuer.clone_from(&known.filler.issuer);
+            order.further = known.further;
         }
         if order.accession.is_empty() {
             order.accession = number("accession", &self.settings.accession_prefix)?;
@@ -38,22 +39,19 @@ impl Ris {
             order.patient.name = PersonName::new("UNKNOWN");
             remarks.push("no patient name; UNKNOWN is offered to the scanner".to_owned());
         }
-        let procedure = &mut order.procedure;
-        if procedure.id.is_empty() {
-            procedure.id = match known {
+        if order.procedure.id.is_empty() {
+            order.procedure.id = match known {
                 Some(known) => known.procedure.id.clone(),
                 None => number("requested procedure", "RP")?,
             };
         }
-        if procedure.study_uid.is_empty() {
-            procedure.study_uid = match known {
+        if order.procedure.study_uid.is_empty() {
+            order.procedure.study_uid = match known {
                 Some(known) => known.procedure.study_uid.clone(),
-                None => Uid::from_parts(&[
-                    &self.settings.site,
-                    "study",
-                    &order.accession,
-                    &order.filler.issuer,
-                ]),
+                // each requested procedure is a study
+                None => {
+                    Uid::from_parts(&[&self.settings.site, "study", &order.accession, &order.key()])
+                }
             };
         }
         if order.steps.is_empty() {

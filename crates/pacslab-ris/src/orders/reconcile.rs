@@ -38,7 +38,7 @@ impl Ris {
         for OrderRecord { order, .. } in self.desk.orders(&filter)? {
             let mut right = true;
             for step in &order.steps {
-                let key = (order.accession.clone(), order.filler.issuer.clone(), step.id.clone());
+                let key = (order.accession.clone(), order.key().into_owned(), step.id.clone());
                 let files = there.remove(&key).unwrap_or_default();
                 right &= match self.offered_as(&order, step)? {
                     Some(status) => {
@@ -58,7 +58,7 @@ impl Ris {
             let filter =
                 OrderFilter { accession: Some(accession.clone()), ..OrderFilter::default() };
             let known = self.desk.orders(&filter)?;
-            let known = known.iter().find(|record| record.order.filler.issuer == issuer);
+            let known = known.iter().find(|record| record.order.key() == issuer);
             let step = known.and_then(|record| {
                 let step = record.order.steps.iter().find(|step| step.id == step_id)?;
                 Some((&record.order, step))

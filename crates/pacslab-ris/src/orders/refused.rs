@@ -13,13 +13,22 @@ pub type Place = (&'static str, usize, usize);
 #[derive(Debug, thiserror::Error)]
 pub enum RefusedOrder {
     #[error(
-        "accession number {accession} belongs to another order ({differs}); send a change (XO) or \
-         a new number"
+        "accession number {accession} belongs to another order ({differs}); send a change (XO), a \
+         new number, or another requested procedure id for a further procedure of it"
     )]
     Duplicate { accession: String, differs: String },
 
     #[error("there is no order {number}; send it as a new one (NW) first")]
     Unknown { number: String },
+
+    #[error(
+        "order {accession} has no requested procedure '{procedure}', but {have}; a further one is a \
+         new order (NW) with its accession number"
+    )]
+    NoSuchProcedure { accession: String, procedure: String, have: String },
+
+    #[error("order {accession} has the requested procedures {have}; say which is meant")]
+    WhichProcedure { accession: String, have: String },
 
     #[error("order {accession} has no step '{step}'")]
     NoSuchStep { accession: String, step: String },
@@ -51,7 +60,7 @@ impl RefusedOrder {
     }
 
     pub(super) fn step(order: &Order, step: &ScheduledStep, unexpected: Unexpected) -> Self {
-        Self::Step { accession: order.accession.clone(), step: step.id.clone(), unexpected }
+        Self::Step { accession: order.shown().into_owned(), step: step.id.clone(), unexpected }
     }
 
     /// The lab failed, not the sender: the same may succeed later.
@@ -63,11 +72,12 @@ impl RefusedOrder {
     pub fn code(&self) -> Code {
         match self {
             Self::Duplicate { .. } => Code::DuplicateKey,
-            Self::Unknown { .. } | Self::NoSuchStep { .. } | Self::Appointment { .. } => {
-                Code::UnknownKey
-            }
+            Self::Unknown { .. }
+            | Self::NoSuchProcedure { .. }
+            | Self::NoSuchStep { .. }
+            | Self::Appointment { .. } => Code::UnknownKey,
             Self::Step { .. } => Code::TableValueNotFound,
-            Self::Missing { .. } => Code::RequiredFieldMissing,
+            Self::Missing { .. } | Self::WhichProcedure { .. } => Code::RequiredFieldMissing,
             Self::Value { .. } => Code::DataType,
             Self::File(_) | Self::Store(_) => Code::ApplicationInternal,
         }
@@ -77,6 +87,7 @@ impl RefusedOrder {
     pub fn place(&self) -> Place {
         match self {
             Self::Duplicate { .. } | Self::Unknown { .. } => ("OBR", 18, 1),
+            Self::NoSuchProcedure { .. } | Self::WhichProcedure { .. } => ("OBR", 19, 1),
             Self::NoSuchStep { .. } => ("OBR", 20, 1),
             Self::Step { .. } => ("ORC", 1, 1),
             Self::Appointment { .. } => ("SCH", 2, 1),

@@ -12,6 +12,7 @@ use pacslab_model::{Event, Moment, Outcome};
 use pacslab_store::{Expect, OrderRecord, Papers, Put, StoreError};
 
 use super::refused::RefusedOrder;
+use super::which::Which;
 use super::{Applied, Done, Ris, identifiers, moved, word};
 use crate::events;
 use crate::machine::{self, StepEvent};
@@ -153,7 +154,7 @@ impl<'a> Work<'a> {
             .inspect(|applied| {
                 let repeated =
                     if applied.done == Done::Repeated { ", as it was already" } else { "" };
-                let text = format!("{what} {}{repeated}", applied.order.accession);
+                let text = format!("{what} {}{repeated}", applied.order.shown());
                 let event = Event::new(self.now(), events::ORDER, text);
                 let event = match applied.remarks.is_empty() {
                     true => event,
@@ -180,7 +181,7 @@ impl<'a> Work<'a> {
         if next == order {
             return Ok(order);
         }
-        let known = self.ris.known(self.papers, &order, OrderControl::Change)?;
+        let known = self.again(&order)?;
         let held = known.as_ref().map(|known| &known.order);
         let next = self.ris.filled(self.papers, next, held, &mut Vec::new())?;
         self.keep(&next, known.as_ref())?;
@@ -203,11 +204,7 @@ impl<'a> Work<'a> {
             }
         };
         let changed = &mut self.after.borrow_mut().changed;
-        let same = |held: &&mut Changed| {
-            let held = &held.now;
-            held.accession == order.accession && held.filler.issuer == order.filler.issuer
-        };
-        match changed.iter_mut().find(same) {
+        match changed.iter_mut().find(|held| held.now.same_key(order)) {
             Some(held) => held.now.clone_from(order),
             None => {
                 let before = known.map(|known| known.order.clone());
@@ -218,9 +215,20 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn attempt(&self, change: OrderChange) -> Result<Applied, RefusedOrder> {
-        let OrderChange { control, order, mut remarks } = change;
+        let OrderChange { control, mut order, mut remarks } = change;
         let (ris, papers) = (self.ris, self.papers);
-        let known = ris.known(papers, &order, control)?;
+        let known = match self.which(&order, control)? {
+            Which::All(those) => return self.end_all(&those, control, &order, remarks),
+            Which::Nobody => None,
+            Which::One(known) => Some(*known),
+            Which::Further(first) => {
+                let first = first.order;
+                order.accession = first.accession;
+                order.filler.issuer = first.filler.issuer;
+                order.further = true;
+                None
+            }
+        };
         let next = match (control, &known) {
             (OrderControl::New, None) => ris.filled(papers, order, None, &mut remarks)?,
             (OrderControl::New, Some(known)) => ris.repeated(papers, order, known, &mut remarks)?,
@@ -228,11 +236,8 @@ impl<'a> Work<'a> {
             (OrderControl::Change, Some(known)) => {
                 ris.revised(papers, order, known, &mut remarks)?
             }
-            (OrderControl::Cancel, Some(known)) => {
-                moved(known, &order.steps, |_| Some(StepEvent::Cancel))?
-            }
-            (OrderControl::Discontinue, Some(known)) => {
-                moved(known, &order.steps, |_| Some(StepEvent::Discontinue))?
+            (OrderControl::Cancel | OrderControl::Discontinue, Some(known)) => {
+                ended(known, &order, control)?
             }
             (OrderControl::StatusChange, Some(_)) if order.steps.is_empty() => {
                 return Err(RefusedOrder::Missing {
@@ -247,6 +252,52 @@ impl<'a> Work<'a> {
         let done = self.keep(&next, known.as_ref())?;
         Ok(Applied { done, order: next, remarks, files: Vec::new() })
     }
+
+    /// Ends all requested procedures of an order that have not ended: those, or none.
+    fn end_all(
+        &self,
+        those: &[OrderRecord],
+        control: OrderControl,
+        told: &Order,
+        remarks: Vec<String>,
+    ) -> Result<Applied, RefusedOrder> {
+        let open = |record: &&OrderRecord| {
+            record.order.steps.iter().any(|step| !machine::is_final(step.status))
+        };
+        let mut left: Vec<&OrderRecord> = those.iter().filter(open).collect();
+        if left.is_empty() {
+            left = those.iter().collect();
+        }
+        let mut applied = None;
+        for known in left {
+            let next = ended(known, told, control)?;
+            let done = self.keep(&next, Some(known))?;
+            let first: &mut Applied = applied.get_or_insert(Applied {
+                done,
+                order: next,
+                remarks: remarks.clone(),
+                files: Vec::new(),
+            });
+            if done == Done::Changed {
+                first.done = done;
+            }
+        }
+        applied.ok_or_else(|| RefusedOrder::unknown(told))
+    }
+
+    /// It has been changed, or looked at, in this transaction.
+    pub(super) fn has_touched(&self, order: &Order) -> bool {
+        self.after.borrow().changed.iter().any(|held| held.now.same_key(order))
+    }
+}
+
+/// CA and DC, of the steps that are named or of all.
+fn ended(known: &OrderRecord, told: &Order, control: OrderControl) -> Result<Order, RefusedOrder> {
+    let event = match control {
+        OrderControl::Discontinue => StepEvent::Discontinue,
+        _ => StepEvent::Cancel,
+    };
+    moved(known, &told.steps, |_| Some(event))
 }
 
 impl std::fmt::Debug for Work<'_> {

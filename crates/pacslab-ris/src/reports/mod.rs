@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drawer::Drawer;
 use crate::events;
-use crate::orders::{RefusedOrder, Ris, Work, identifiers};
+use crate::orders::{RefusedOrder, Ris, Work, identifiers, which};
 
 /// The report of an order as the department knows it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ impl ReportRecord {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Signed {
     pub accession: String,
+    /// Requested procedure id, of an order with several.
+    pub procedure: String,
     pub findings: String,
     pub impression: String,
     /// All in one, instead of the two.
@@ -136,12 +138,25 @@ impl Ris {
         Ok(found.max_by_key(|record| (!record.unmatched, record.changed_at)))
     }
 
+    /// The report of one requested procedure of an order.
+    ///
+    /// # Errors
+    /// There is no such one, or the desk cannot be read.
+    pub fn report_on(
+        &self,
+        accession: &str,
+        procedure: &str,
+    ) -> Result<Option<ReportRecord>, RefusedOrder> {
+        let order = self.order_of(accession, procedure)?.order;
+        Ok(REPORTS.get(&*self.desk, &key(&order.accession, &order.key()))?)
+    }
+
     /// Where the report of an order is.
     ///
     /// # Errors
     /// The desk cannot be read.
     pub fn report_state(&self, order: &Order) -> Result<ReportState, StoreError> {
-        let at = key(&order.accession, &order.filler.issuer);
+        let at = key(&order.accession, &order.key());
         Ok(REPORTS.get(&*self.desk, &at)?.map_or(ReportState::None, |record| record.state))
     }
 
@@ -218,7 +233,7 @@ fn order_of(
 ) -> Result<Option<OrderRecord>, StoreError> {
     let accession = Some(accession.to_owned());
     let found = papers.orders(&OrderFilter { accession, ..OrderFilter::default() })?;
-    Ok(found.into_iter().find(|record| record.order.filler.issuer == issuer))
+    Ok(found.into_iter().find(|record| record.order.key() == issuer))
 }
 
 impl Work<'_> {
@@ -243,7 +258,7 @@ impl Work<'_> {
         let mut record = ReportRecord {
             accession: if known.is_some() { of.accession.clone() } else { number },
             issuer: match known {
-                Some(_) => of.filler.issuer.clone(),
+                Some(_) => of.key().into_owned(),
                 None => UNMATCHED.to_owned(),
             },
             patient_id: of.patient.id.id.clone(),
@@ -282,9 +297,11 @@ impl Work<'_> {
         if signed.by.is_empty() {
             return Err(RefusedReport::Bad("nobody signs: say by whom it was read".to_owned()));
         }
-        let Some(known) = self.papers().order(accession)? else {
+        let mut those = which::procedures(self.papers(), accession)?;
+        if those.is_empty() {
             return Err(RefusedReport::Unknown(accession.clone()));
-        };
+        }
+        let known = which::one_of(&mut those, accession, &signed.procedure)?;
         let texts = [
             (SectionKind::Findings, &signed.findings),
             (SectionKind::Impression, &signed.impression),
@@ -302,7 +319,7 @@ impl Work<'_> {
         let now = self.now();
         let record = ReportRecord {
             accession: order.accession.clone(),
-            issuer: order.filler.issuer.clone(),
+            issuer: order.key().into_owned(),
             patient_id: order.patient.id.id.clone(),
             study_uid: order.procedure.study_uid.clone(),
             sections,
@@ -403,9 +420,12 @@ impl Work<'_> {
 
     /// The order that a report is about: by accession number, filler, placer or study.
     fn order_told(&self, told: &Order) -> Result<Option<OrderRecord>, StoreError> {
-        let control = pacslab_model::order::OrderControl::Change;
-        if let Some(known) = self.ris().known(self.papers(), told, control)? {
-            return Ok(Some(known));
+        // of a report that names no requested procedure it is the first one that fits
+        let control = pacslab_model::order::OrderControl::Cancel;
+        match self.ordered(told, control) {
+            Ok(Some(known)) => return Ok(Some(known)),
+            Err(RefusedOrder::Store(error)) => return Err(error),
+            Ok(None) | Err(_) => {}
         }
         let study = &told.procedure.study_uid;
         if study.is_empty() {

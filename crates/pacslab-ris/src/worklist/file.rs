@@ -1,6 +1,7 @@
 //! Our own `.wl` files: Part 10 files that Orthanc and DCMTK serve as well.
 //!
-//! `<accession>.wl`, or `<accession>_<step id>.wl` when the order has several steps. A name that
+//! `<accession>.wl`, or `<accession>_<step id>.wl` when the order has several steps; a further
+//! requested procedure has its id between. A name that
 //! some file system would not take is changed, and carries a hash of what it stands for. A file is
 //! ours when its SOP instance UID is the one that we derive for the step; others are not touched.
 
@@ -47,7 +48,7 @@ pub fn write(
     status: StepStatus,
 ) -> Result<Written, FileError> {
     let bytes = bytes(order, step, status);
-    let uid = instance_uid(&order.accession, &order.filler.issuer, &step.id);
+    let uid = instance_uid(&order.accession, &order.key(), &step.id);
     let [name, second] = names(order, step, order.steps.len() > 1);
     let mut written = Written { name: name.clone(), changed: true, instead_of: None };
     match occupant(&folder.join(&name))? {
@@ -84,7 +85,7 @@ pub fn remove(
     order: &Order,
     step: &ScheduledStep,
 ) -> Result<Vec<String>, FileError> {
-    let uid = instance_uid(&order.accession, &order.filler.issuer, &step.id);
+    let uid = instance_uid(&order.accession, &order.key(), &step.id);
     let mut removed = Vec::new();
     for name in all_names(order, step) {
         if remove_if_ours(folder, &name, &uid)? {
@@ -98,7 +99,7 @@ pub fn remove(
 pub fn bytes(order: &Order, step: &ScheduledStep, status: StepStatus) -> Vec<u8> {
     let meta = FileMeta {
         sop_class: Uid::new(uids::WORKLIST_FILE),
-        sop_instance: instance_uid(&order.accession, &order.filler.issuer, &step.id),
+        sop_instance: instance_uid(&order.accession, &order.key(), &step.id),
         transfer_syntax: TransferSyntax::ExplicitLe,
         source_aet: None,
     };
@@ -106,27 +107,32 @@ pub fn bytes(order: &Order, step: &ScheduledStep, status: StepStatus) -> Vec<u8>
 }
 
 /// By which we know our files again.
-pub fn instance_uid(accession: &str, issuer: &str, step_id: &str) -> Uid {
-    Uid::from_parts(&["pacslab", "worklist item", accession, issuer, step_id])
+pub fn instance_uid(accession: &str, key: &str, step_id: &str) -> Uid {
+    Uid::from_parts(&["pacslab", "worklist item", accession, key, step_id])
 }
 
-/// The accession number, authority and step id of a file of ours; `None`: somebody else's.
+/// The accession number, [`Order::key`] and step id of a file of ours; `None`: somebody else's.
 pub(crate) fn ours(sop_instance: &Uid, set: &Dataset) -> Option<(String, String, String)> {
     let filler = set.items(Tag::new(0x0040, 0x0027)).first();
     let issuer = filler.map_or("", |item| item.str(Tag::new(0x0040, 0x0031)));
     let step = set.items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE).first()?;
     let (accession, id) =
         (set.str(tags::ACCESSION_NUMBER), step.str(tags::SCHEDULED_PROCEDURE_STEP_ID));
-    (instance_uid(accession, issuer, id) == *sop_instance)
-        .then(|| (accession.to_owned(), issuer.to_owned(), id.to_owned()))
+    let procedure = set.str(tags::REQUESTED_PROCEDURE_ID);
+    // as the first of its accession number, or as a further one
+    let keys = [issuer.to_owned(), format!("{issuer}\u{1f}{procedure}")];
+    let key = keys.into_iter().find(|key| instance_uid(accession, key, id) == *sop_instance)?;
+    Some((accession.to_owned(), key, id.to_owned()))
 }
 
 /// The name that the file of a step has, and the one it has when that is taken.
 #[doc(hidden)]
 pub fn names(order: &Order, step: &ScheduledStep, several: bool) -> [String; 2] {
-    let parts = [order.accession.as_str(), step.id.as_str()];
-    let wanted = if several { parts.join("_") } else { order.accession.clone() };
-    let hash = hash(&[&order.accession, &order.filler.issuer, &step.id]);
+    let mut parts = vec![order.accession.as_str()];
+    parts.extend(order.further.then_some(order.procedure.id.as_str()));
+    parts.extend(several.then_some(step.id.as_str()));
+    let wanted = parts.join("_");
+    let hash = hash(&[&order.accession, &order.key(), &step.id]);
     let (safe, changed) = safe(&wanted);
     let hashed = format!("{safe}~{hash}.wl");
     if changed { [hashed.clone(), hashed] } else { [format!("{safe}.wl"), hashed] }

@@ -205,7 +205,7 @@ impl Draft<'_> {
 impl Papers for Draft<'_> {
     fn put_order(&self, order: &Order, expect: Expect, at: Moment) -> Result<Put<OrderRecord>> {
         self.run(|c| {
-            let there = by_key(c, &order.accession, &order.filler.issuer)?;
+            let there = by_key(c, &order.accession, &order.key())?;
             let version = match decide(there, expect, |held| held.version, |h| h.order == *order) {
                 Ok(version) => version,
                 Err(refused) => return Ok(refused),
@@ -379,7 +379,7 @@ fn write_order(c: &Connection, order: &Order, version: u64, at: Moment) -> Sql<(
         .query_row(
             params![
                 order.accession,
-                order.filler.issuer,
+                order.key(),
                 order.patient.id.id,
                 order.placer.id,
                 order.filler.id,

@@ -43,6 +43,7 @@ mod oru;
 mod outgoing;
 mod peers_alone;
 mod pressure;
+mod procedures;
 mod remake;
 mod reports;
 mod ris;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::wish::WishArgs;
-use super::{ask, tell};
+use super::{ask, of_procedure, tell};
 use crate::cmd::watch::SiteArgs;
 use crate::cmd::{Context, Example, help};
 use crate::exit::{Exit, Failure, Result};
@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Accession number
     #[arg(value_name = "ACCESSION")]
     accession: String,
+    /// Requested procedure id, of an order with several
+    #[arg(long, value_name = "ID")]
+    procedure: Option<String>,
     #[command(flatten)]
     wish: WishArgs,
     #[command(flatten)]
@@ -32,7 +35,8 @@ impl crate::cmd::Run for Args {
             return Err(Failure::usage("say what changes: --at, --station, --exam, …".to_owned()));
         }
         let server = self.site.server(&context.client()?)?;
-        let path = format!("/ris/orders/{}", encode(&self.accession));
+        let of = of_procedure(self.procedure.as_deref());
+        let path = format!("/ris/orders/{}{of}", encode(&self.accession));
         let changed = ask(&server, "PATCH", &path, Some(json!(wish))).await?;
         let same = changed["done"] == "repeated";
         tell(context, if same { "was so already" } else { "changed" }, &changed);

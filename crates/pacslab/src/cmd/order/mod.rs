@@ -37,6 +37,11 @@ impl super::Run for Args {
     }
 }
 
+/// `?procedure=RP2` of an address.
+pub(crate) fn of_procedure(id: Option<&str>) -> String {
+    id.map(|id| format!("?procedure={}", crate::http::encode(id))).unwrap_or_default()
+}
+
 /// Asks the RIS: what it answers, or why it does not.
 pub(crate) async fn ask(
     server: &Server,
@@ -102,7 +107,10 @@ fn tell(context: &Context<'_>, what: &str, order: &Value) {
     }
     let [when, modality, station] = step(order);
     let exam = text(order, "/procedure/description");
-    let accession = text(order, "/accession");
+    let mut accession = text(order, "/accession");
+    if order["further"] == true {
+        accession = format!("{accession}, procedure {}", text(order, "/procedure/id"));
+    }
     context.out.line(format!("order {accession} {what}: {exam}, {modality} on {station}, {when}"));
     for remark in order["remarks"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         context.out.remark(&crate::output::printable(remark));

@@ -18,6 +18,10 @@ pub(crate) struct Args {
     /// Accession number [default: the next of the department]
     #[arg(long, value_name = "TEXT")]
     accession: Option<String>,
+    /// Requested procedure id [default: the next]; another one than that of an order with this
+    /// accession number makes a further procedure of it
+    #[arg(long, value_name = "ID")]
+    procedure: Option<String>,
     /// Patient ID; who is known needs no more
     #[arg(long, value_name = "TEXT")]
     patient_id: String,
@@ -39,6 +43,10 @@ impl crate::cmd::Run for Args {
             "pacslab order new --accession ACC2002 --exam MRBRWO --patient-id P12345 --at now+2h --station MR1",
             "in two hours, on a scanner of your choice",
         ),
+        (
+            "pacslab order new --accession ACC2002 --procedure RP2 --exam CTSINUS --patient-id P12345",
+            "another procedure of the same order: a study and steps of its own",
+        ),
     ];
 
     async fn run(self, context: &Context<'_>) -> Result {
@@ -46,6 +54,9 @@ impl crate::cmd::Run for Args {
         let mut wish = self.wish.json(&context.clock);
         if let Some(accession) = &self.accession {
             wish.insert("accession".to_owned(), accession.as_str().into());
+        }
+        if let Some(procedure) = &self.procedure {
+            wish.insert("procedure".to_owned(), procedure.as_str().into());
         }
         let mut patient = self.patient.json();
         patient.insert("id".to_owned(), self.patient_id.as_str().into());

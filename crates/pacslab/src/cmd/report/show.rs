@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cmd::order::{ask, text};
+use crate::cmd::order::{ask, of_procedure, text};
 use crate::cmd::watch::SiteArgs;
 use crate::cmd::{Context, Example, help};
 use crate::exit::{Exit, Result};
@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Accession number
     #[arg(value_name = "ACCESSION")]
     accession: String,
+    /// Requested procedure id, of an order with several
+    #[arg(long, value_name = "ID")]
+    procedure: Option<String>,
     #[command(flatten)]
     site: SiteArgs,
 }
@@ -24,7 +27,8 @@ impl crate::cmd::Run for Args {
 
     async fn run(self, context: &Context<'_>) -> Result {
         let server = self.site.server(&context.client()?)?;
-        let path = format!("/ris/reports/{}", encode(&self.accession));
+        let of = of_procedure(self.procedure.as_deref());
+        let path = format!("/ris/reports/{}{of}", encode(&self.accession));
         let report = ask(&server, "GET", &path, None).await?;
         if context.out.json {
             context.out.json(&report);

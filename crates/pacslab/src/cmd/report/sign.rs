@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cmd::order::{ask, text};
+use crate::cmd::order::{ask, of_procedure, text};
 use crate::cmd::watch::SiteArgs;
 use crate::cmd::{Context, Example, help};
 use crate::exit::{Exit, Failure, Result};
@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Accession number
     #[arg(value_name = "ACCESSION")]
     accession: String,
+    /// Requested procedure id, of an order with several
+    #[arg(long, value_name = "ID")]
+    procedure: Option<String>,
     /// A file with the whole text (UTF-8)
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
@@ -59,7 +62,8 @@ impl crate::cmd::Run for Args {
             "by": self.by, "preliminary": self.preliminary,
         });
         let server = self.site.server(&context.client()?)?;
-        let path = format!("/ris/reports/{}/sign", encode(&self.accession));
+        let of = of_procedure(self.procedure.as_deref());
+        let path = format!("/ris/reports/{}/sign{of}", encode(&self.accession));
         let report = ask(&server, "POST", &path, Some(wish)).await?;
         if context.out.json {
             context.out.json(&report);
