@@ -536,4 +536,18 @@ mod tests {
         assert_eq!(desk.answer("S", "0").unwrap(), None);
         assert!(desk.answer("S", &(ANSWERS + 9).to_string()).unwrap().is_some());
     }
+
+    /// What data folders hold of orders from before a number could have several procedures.
+    #[test]
+    fn an_order_is_kept_and_known_as_before_unless_it_is_a_further_one() {
+        let before =
+            r#"{"accession":"A1","filler":{"id":"F1","issuer":"RIS"},"procedure":{"id":"RP1"}}"#;
+        let mut order: Order = serde_json::from_str(before).unwrap();
+        assert_eq!((order.further, &*order.key(), &*order.shown()), (false, "RIS", "A1"));
+        assert!(!serde_json::to_string(&order).unwrap().contains("further"));
+        order.further = true;
+        assert_eq!((&*order.key(), &*order.shown()), ("RIS\u{1f}RP1", "A1, procedure RP1"));
+        let kept = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&kept).unwrap(), order);
+    }
 }
