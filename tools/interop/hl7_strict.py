@@ -1,7 +1,8 @@
 """Parses HL7 messages with hl7apy in strict mode.
 
-hl7apy 1.3.5 reads the choice in ORM_O01's order detail (one of OBR, RQD, RQ1, RXO, ODS, ODT) as
-'all of them', so that no legal order passes. Those children are made optional before it starts.
+hl7apy 1.3.5 reads the choice in the order detail of ORM_O01 and ORR_O02 (one of OBR, RQD, RQ1, RXO,
+ODS, ODT) as 'all of them', so that no legal order passes. Those children are made optional before it
+starts.
 """
 import os
 import sys
@@ -11,7 +12,9 @@ import hl7apy
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
-CHOICES = {"ORM_O01_CHOICE", "ORM_O01_OBRRQDRQ1RXOODSODT_SUPPGRP"}
+CHOICES = {
+    f"{message}_{group}" for message in ("ORM_O01", "ORR_O02") for group in ("CHOICE", "OBRRQDRQ1RXOODSODT_SUPPGRP")
+}
 # tables of local codes that the standard leaves open
 OPEN_TABLES = ("HL70396",)
 
@@ -28,9 +31,10 @@ def relaxed(name, structure):
 
 for version in ("2.3.1", "2.5", "2.5.1"):
     library = hl7apy.load_library(version)
-    for name in [name for name in library.GROUPS if name.startswith("ORM_O01")]:
+    for name in [name for name in library.GROUPS if name.startswith(("ORM_O01", "ORR_O02"))]:
         library.GROUPS[name] = relaxed(name, library.GROUPS[name])
-    library.MESSAGES["ORM_O01"] = relaxed("ORM_O01", library.MESSAGES["ORM_O01"])
+    for name in ("ORM_O01", "ORR_O02"):
+        library.MESSAGES[name] = relaxed(name, library.MESSAGES[name])
 
 failed = 0
 for path in sys.argv[1:]:

@@ -12,7 +12,7 @@ use pacslab_ris::worklist;
 use crate::{pieces, split_first};
 
 fn reply() -> Reply<'static> {
-    Reply { control_id: "FUZZ1", at: at() }
+    Reply::plain("FUZZ1", at())
 }
 
 fn at() -> Moment {

@@ -1,5 +1,6 @@
 //! Acknowledgements: original mode (AA, AE, AR) and the commit answers of enhanced mode (CA, CE,
-//! CR). HL7 v2.5.1 chapter 2.9; tables 0008, 0155 and 0357.
+//! CR). HL7 v2.5.1 chapter 2.9; tables 0008, 0155 and 0357. The application's answer to an order may
+//! be the response of its kind ([`crate::response`]).
 
 use pacslab_model::Moment;
 
@@ -7,15 +8,27 @@ use crate::charset::Charset;
 use crate::coding::{Coding, Delimiters};
 use crate::finding::{Finding, Severity};
 use crate::message::{self, Line, Message, Value};
+use crate::options::Responses;
 use crate::path::Path;
+use crate::response::{self, Settled};
 use crate::write::Sending;
 
-/// The identity of the answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The identity of the answer, and what it tells.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Reply<'a> {
     /// MSH-10 of the acknowledgement.
     pub control_id: &'a str,
     pub at: Moment,
+    pub responses: Responses,
+    /// What became of the orders of the message, for its response.
+    pub orders: &'a [Settled],
+}
+
+impl<'a> Reply<'a> {
+    /// An ACK, whatever the message is.
+    pub const fn plain(control_id: &'a str, at: Moment) -> Self {
+        Self { control_id, at, responses: Responses::Never, orders: &[] }
+    }
 }
 
 /// An acknowledgement as the sender reads it.
@@ -283,7 +296,12 @@ fn answer(message: &Message, code: AckCode, findings: &[Finding], reply: &Reply<
         at: reply.at,
         charset: coding.charset,
     };
-    let kind = if event.is_empty() { "ACK".to_owned() } else { format!("ACK^{event}^ACK") };
+    let form = response::form(message).filter(|_| responds(message, code, reply));
+    let kind = match form {
+        Some(form) => response::kind(form).to_owned(),
+        None if event.is_empty() => "ACK".to_owned(),
+        None => format!("ACK^{event}^ACK"),
+    };
     let mut msh = crate::write::msh(&coding, &kind, &sending);
     for seq in [3, 4, 5, 6, 11, 18] {
         // as the sender wrote them: the applications change sides, the rest is echoed
@@ -320,7 +338,22 @@ fn answer(message: &Message, code: AckCode, findings: &[Finding], reply: &Reply<
             ack.push(Line::new("ERR").with(1, repetitions));
         }
     }
+    if let Some(form) = form.filter(|_| code.is_accepted()) {
+        let lines = response::lines(&coding, form, reply.orders, &sending);
+        lines.into_iter().for_each(|line| ack.push(line));
+    }
     ack
+}
+
+/// Whether this is the application's answer, and to be more than an ACK.
+fn responds(message: &Message, code: AckCode, reply: &Reply<'_>) -> bool {
+    let of_application = code.commit() != code;
+    of_application
+        && match reply.responses {
+            Responses::Never => false,
+            Responses::Asked => enhanced(message).is_some(),
+            Responses::Always => true,
+        }
 }
 
 /// ERR of 2.5: ERL in ERR-2, CWE in ERR-3, severity, diagnostic and user message.
@@ -370,7 +403,7 @@ mod tests {
     }
 
     fn reply() -> Reply<'static> {
-        Reply { control_id: "K1", at: AT }
+        Reply::plain("K1", AT)
     }
 
     fn missing() -> Finding {

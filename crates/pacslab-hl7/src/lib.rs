@@ -19,6 +19,7 @@ pub mod order;
 pub mod path;
 mod patient;
 mod reader;
+pub mod response;
 pub mod types;
 pub mod write;
 
@@ -27,5 +28,5 @@ pub use coding::{Coding, Delimiters};
 pub use finding::{Code, Finding, Severity};
 pub use incoming::{Incoming, Refusal, What, read};
 pub use message::{Line, Message, ParseError, Segment, Value};
-pub use options::{Options, StationRule};
+pub use options::{Options, Responses, StationRule};
 pub use path::Path;

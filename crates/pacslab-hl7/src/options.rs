@@ -1,4 +1,4 @@
-//! How messages are read.
+//! How messages are read, and answered.
 
 use pacslab_model::AeTitle;
 
@@ -17,6 +17,19 @@ pub struct Options {
     /// The authority (PID-3.4.1 or PID-3.4.2) whose identifier is PatientID; the first repetition
     /// of PID-3 when none is named or present.
     pub patient_authority: Option<String>,
+    pub responses: Responses,
+}
+
+/// When the application answers an order message with the response of its kind (ORR, ORG, ORI)
+/// instead of an ACK. HL7 v2.5.1 2.9.2 and chapter 4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Responses {
+    Never,
+    /// Where the sender asks for an application acknowledgement (MSH-16).
+    #[default]
+    Asked,
+    /// In original mode too.
+    Always,
 }
 
 /// One station and which steps it takes.

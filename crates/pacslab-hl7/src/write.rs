@@ -6,6 +6,7 @@ mod order;
 mod report;
 mod schedule;
 
+pub(crate) use order::order_lines;
 pub use order::{OrderForm, build_order, build_orm};
 pub use report::build_oru;
 pub use schedule::build_siu;

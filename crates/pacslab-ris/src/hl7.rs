@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use pacslab_hl7::response::Settled;
 use pacslab_hl7::{Code, Finding, Message, Options, What, ack};
 use pacslab_model::{Direction, Event, Identifiers, METRICS, Outcome};
 use pacslab_store::StoreError;
@@ -68,7 +69,7 @@ impl Hl7Inbox {
             Ok(message) => self.answer(&message, bytes, &mut story),
             Err(error) => {
                 story.said.push(error.to_string());
-                let answer = self.reply(|reply| ack::unreadable(bytes, &error, reply));
+                let answer = self.reply(&[], |reply| ack::unreadable(bytes, &error, reply));
                 Heard {
                     hopeless: answer.is_none(),
                     answer: answer.map(|answer| answer.to_bytes()),
@@ -108,26 +109,26 @@ impl Hl7Inbox {
             && let Some(answer) = kept.strip_prefix(&digest)
         {
             story.said.push("the same message again, answered as before".to_owned());
-            let answer = (!answer.is_empty()).then(|| answer.to_vec());
-            let application = self.application(message, &Ok(Vec::new()));
+            let (answer, application) = Kept::read(answer);
             return Heard { answer, application, accepted: true, hopeless: false };
         }
         let imaging = message.segment("IPC").is_some();
         // all that the message does and the answer that is kept for a repetition: one transaction
         let applied = self.ris.work(|work| {
-            let told = self.apply(work, message, story)?;
-            let answer = ack::wanted(message, true)
-                .then(|| self.reply(|reply| ack::accept_with(message, &told, reply)).to_bytes());
+            let (told, orders) = self.apply(work, message, story)?;
+            let answer = ack::wanted(message, true).then(|| {
+                self.reply(&orders, |reply| ack::accept_with(message, &told, reply)).to_bytes()
+            });
+            let application = self.application(message, ack::AckCode::Accept, &told, &orders);
             if !control_id.is_empty() {
                 let mut kept = digest.to_vec();
-                kept.extend_from_slice(answer.as_deref().unwrap_or_default());
+                Kept::write(&mut kept, answer.as_deref(), application.as_deref());
                 work.papers().put_answer(&sender, &control_id, &kept, work.now())?;
             }
-            Ok::<_, Refused>((told, answer))
+            Ok::<_, Refused>((answer, application))
         });
         match applied {
-            Ok(((told, answer), _)) => {
-                let application = self.application(message, &Ok(told));
+            Ok(((answer, application), _)) => {
                 Heard { answer, application, accepted: true, hopeless: false }
             }
             Err(refused) => {
@@ -138,9 +139,11 @@ impl Hl7Inbox {
                         vec![of_the_header(refused.finding(imaging))]
                     }
                 };
-                let answer = ack::wanted(message, false)
-                    .then(|| self.reply(|reply| ack::refuse(message, &findings, reply)).to_bytes());
-                let application = self.application(message, &Err(findings));
+                let answer = ack::wanted(message, false).then(|| {
+                    self.reply(&[], |reply| ack::refuse(message, &findings, reply)).to_bytes()
+                });
+                let code = ack::refusal(&findings);
+                let application = self.application(message, code, &findings, &[]);
                 Heard { answer, application, accepted: false, hopeless: false }
             }
         }
@@ -149,13 +152,12 @@ impl Hl7Inbox {
     fn application(
         &self,
         message: &Message,
-        applied: &Result<Vec<Finding>, Vec<Finding>>,
+        code: ack::AckCode,
+        told: &[Finding],
+        orders: &[Settled],
     ) -> Option<Vec<u8>> {
-        let (code, told) = match applied {
-            Ok(told) => (ack::AckCode::Accept, told),
-            Err(findings) => (ack::refusal(findings), findings),
-        };
-        self.reply(|reply| ack::application(message, code, told, reply)).map(|a| a.to_bytes())
+        let made = self.reply(orders, |reply| ack::application(message, code, told, reply));
+        made.map(|answer| answer.to_bytes())
     }
 
     /// Does what the message says; gives what the sender is told of it.
@@ -164,18 +166,20 @@ impl Hl7Inbox {
         work: &Work<'_>,
         message: &Message,
         story: &mut Story,
-    ) -> Result<Vec<Finding>, Refused> {
+    ) -> Result<(Vec<Finding>, Vec<Settled>), Refused> {
         let incoming = pacslab_hl7::read(message, &self.options).map_err(|refusal| {
             story.said.extend(refusal.findings.iter().map(Finding::to_string));
             Refused::Sender(refusal.findings)
         })?;
         let of_header = incoming.warnings.iter().filter(|warning| warning.segment == "MSH");
         story.said.extend(of_header.map(|warning| warning.text.clone()));
-        let mut told = incoming.warnings;
+        let (mut told, mut settled) = (incoming.warnings, Vec::new());
         match incoming.what {
             What::Orders(requests) => {
                 let imaging = message.segment("IPC").is_some();
-                told.extend(orders::apply(work, requests, imaging, story)?);
+                let (more, orders) = orders::apply(work, requests, imaging, story)?;
+                told.extend(more);
+                settled = orders;
             }
             What::Patients(changes) => {
                 told.extend(patients::apply(work, &changes, self.options.strict, story)?);
@@ -187,15 +191,41 @@ impl Hl7Inbox {
                 told.extend(reports::apply(work, &reports, self.options.strict, story)?);
             }
         }
-        Ok(told)
+        Ok((told, settled))
     }
 
-    fn reply<T>(&self, make: impl FnOnce(&ack::Reply<'_>) -> T) -> T {
+    fn reply<T>(&self, orders: &[Settled], make: impl FnOnce(&ack::Reply<'_>) -> T) -> T {
         let at = self.ris.clock.now();
         let number = self.answers.fetch_add(1, Ordering::Relaxed) % 1_000_000;
         // MSH-10 of 2.3.1 holds 20 characters
         let control_id = format!("{}{}{number:06}", at.da(), at.tm());
-        make(&ack::Reply { control_id: &control_id, at })
+        let responses = self.options.responses;
+        make(&ack::Reply { control_id: &control_id, at, responses, orders })
+    }
+}
+
+/// How the answers to a message are kept: one after the other, with the end of a frame between, which
+/// begins no segment.
+struct Kept;
+
+impl Kept {
+    const BETWEEN: &[u8] = b"\r\x1c";
+
+    fn write(kept: &mut Vec<u8>, answer: Option<&[u8]>, application: Option<&[u8]>) {
+        kept.extend_from_slice(answer.unwrap_or_default());
+        if let Some(application) = application {
+            kept.push(0x1c);
+            kept.extend_from_slice(application);
+        }
+    }
+
+    fn read(kept: &[u8]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let between = kept.windows(2).position(|two| two == Self::BETWEEN);
+        let (answer, application) = match between {
+            Some(at) => (&kept[..=at], Some(kept[at + 2..].to_vec())),
+            None => (kept, None),
+        };
+        ((!answer.is_empty()).then(|| answer.to_vec()), application)
     }
 }
 

@@ -494,6 +494,7 @@ pub(crate) fn hl7_options(config: &Config) -> Options {
         patient_authority: authority.filter(|name| !name.is_empty()),
         stations: config.worklist.stations.0.clone(),
         default_station: Some(config.modality.aet.clone()),
+        responses: config.hl7.responses.0,
     }
 }
 

@@ -83,6 +83,26 @@ pub fn build_order(form: OrderForm, order: &Order, control: &str, sending: &Send
     message
 }
 
+/// What a response tells of an order: ORC, OBR and, in an OMI's, IPC.
+pub(crate) fn order_lines(
+    coding: &Coding,
+    form: OrderForm,
+    order: &Order,
+    control: &str,
+    sending: &Sending,
+) -> Vec<Line> {
+    let write = Writer { coding: *coding, form, order, control, sending };
+    let mut lines = Vec::new();
+    for (at, steps) in write.groups().into_iter().enumerate() {
+        lines.push(write.orc(steps.first()));
+        lines.push(write.obr(at + 1, steps.first()));
+        if form == OrderForm::Omi {
+            lines.extend(steps.iter().map(|step| write.ipc(Some(step))));
+        }
+    }
+    lines
+}
+
 struct Writer<'a> {
     coding: Coding,
     form: OrderForm,

@@ -31,8 +31,8 @@ use crate::scheduling::Stations;
 pub(crate) use declare::KeyInfo;
 pub(crate) use destination::Destination;
 pub(crate) use value::{
-    Attributes, Bytes, ClientCertificates, Hl7Sources, LogLevel, Names, Password, Peer, Secret,
-    Setting, StorageLayout, WhenFull, read_address, read_duration, without_tls,
+    Attributes, Bytes, ClientCertificates, Hl7Responses, Hl7Sources, LogLevel, Names, Password,
+    Peer, Secret, Setting, StorageLayout, WhenFull, read_address, read_duration, without_tls,
 };
 pub(crate) use values::{Entry, Origin, Values};
 
@@ -127,6 +127,8 @@ declare::config! {
         patient_authority: String = "",
         /// Fields in place of those of the table, tried in this order, as `AccessionNumber=OBR-3.1,ORC-3.1; Modality=OBR-21.1`.
         sources: Hl7Sources = "",
+        /// What the application answers to ORM, OMG and OMI: a response with the numbers of each order (ORR, ORG, ORI) where `asked` for by MSH-16, `always` (also in original mode), or `never`: an ACK.
+        responses: Hl7Responses = "asked",
     }
     /// Where the embedded PACS keeps things.
     storage: Storage {

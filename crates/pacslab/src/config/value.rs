@@ -293,6 +293,23 @@ impl Setting for StorageLayout {
     }
 }
 
+/// What order messages are answered with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hl7Responses(pub(crate) pacslab_hl7::Responses);
+
+impl Setting for Hl7Responses {
+    const KIND: &'static str = "asked, always or never";
+    fn read(text: &str) -> Result<Self, String> {
+        use pacslab_hl7::Responses;
+        match text {
+            "asked" => Ok(Self(Responses::Asked)),
+            "always" => Ok(Self(Responses::Always)),
+            "never" => Ok(Self(Responses::Never)),
+            _ => Err("asked, always or never is expected".into()),
+        }
+    }
+}
+
 impl Setting for Poll {
     const KIND: &'static str = "auto, always or never";
     fn read(text: &str) -> Result<Self, String> {

@@ -112,6 +112,89 @@ fn hl7apy_finds_nothing_wrong_with_what_we_send() {
     peers::python_script("hl7_strict.py", &messages).success();
 }
 
+/// Who asks for the application's acknowledgement gets the response with the numbers; the others an
+/// ACK, unless that is configured otherwise.
+#[test]
+fn orders_are_answered_with_the_response_that_they_ask_for() {
+    needs!("python");
+    let folder = tempfile::tempdir().unwrap();
+    let mut written: Vec<String> = Vec::new();
+    let mut keep = |text: &str| {
+        let path = folder.path().join(format!("{}.hl7", written.len()));
+        std::fs::write(&path, text).unwrap();
+        written.push(path.to_str().unwrap().to_owned());
+    };
+    let lab = Lab::start();
+    let always = Lab::setup().config("[hl7]\nresponses = \"always\"\n").start();
+    let kinds = [
+        ("ORM^O01", "2.3.1", "ORR^O02^ORR_O02"),
+        ("ORM^O01", "2.5", "ORR^O02^ORR_O02"),
+        ("ORM^O01", "2.5.1", "ORR^O02^ORR_O02"),
+        ("OMG^O19", "2.5", "ORG^O20^ORG_O20"),
+        ("OMI^O23", "2.5", "ORI^O24^ORI_O24"),
+        ("OMI^O23", "2.5.1", "ORI^O24^ORI_O24"),
+    ];
+    for (number, (event, version, response)) in kinds.into_iter().enumerate() {
+        let accession = format!("RSP{number:05}");
+        // MSH-15 and MSH-16; which character sets a version has is not what is looked at here
+        let made = |control: &str, conditions: [&str; 2]| {
+            let words = ["--event", event, "--hl7-version", version, "--control", control];
+            let more = ["--accession", &accession, "--seed", "7", "--at", "2026-01-05T08:00"];
+            let text = cli::hl7_generate(&[&words[..], &more].concat()).success().stdout;
+            let (msh, rest) = text.split_once('\r').unwrap();
+            let mut fields: Vec<&str> = msh.split('|').collect();
+            fields.resize(18, "");
+            let id = format!("{control}{number}{}", conditions.concat());
+            (fields[9], fields[14], fields[15]) = (&id, conditions[0], conditions[1]);
+            fields[17] = if version == "2.3.1" { "8859/1" } else { "UNICODE UTF-8" };
+            format!("{}\r{rest}", fields.join("|"))
+        };
+        let sent = |lab: &Lab, control: &str, conditions: [&str; 2]| {
+            let text = made(control, conditions);
+            let mut connection = Connection::open(lab.mllp);
+            let first = connection.exchange(text.as_bytes());
+            (connection, first, text)
+        };
+        // original mode: an ACK
+        let (_, ack, _) = sent(&lab, "new", ["", ""]);
+        assert!(ack.contains("|ACK^") && ack.contains("MSA|AA|"), "{ack}");
+        // enhanced: the commit answer is an ACK, the application's a response
+        let (mut connection, commit, text) = sent(&lab, "change", ["AL", "AL"]);
+        assert!(commit.contains("|ACK^") && commit.contains("MSA|CA|"), "{commit}");
+        let changed = connection.read_frame();
+        assert_eq!(field(&changed, "MSH", 9), response, "{changed}");
+        assert_eq!((field(&changed, "MSA", 1), field(&changed, "ORC", 1)), ("AA", "XR"));
+        assert_eq!(connection.exchange(text.as_bytes()), commit, "the same again");
+        assert_eq!(connection.read_frame(), changed, "the same again");
+        // the application's alone; a refusal has the same MSA and ERR
+        let (mut connection, ended, text) = sent(&lab, "cancel", ["NE", "AL"]);
+        assert_eq!((field(&ended, "MSA", 1), field(&ended, "ORC", 1)), ("AA", "CR"), "{ended}");
+        let unknown = text.replace("RSP0", "RSP9").replace("|cancel", "|C");
+        let refused = connection.exchange(unknown.as_bytes());
+        assert_eq!((field(&refused, "MSH", 9), field(&refused, "MSA", 1)), (response, "AE"));
+        assert!(refused.contains("204") && !refused.contains("ORC|"), "{refused}");
+        // where it is configured, in original mode as well: with what the lab has assigned
+        let (_, placed, _) = sent(&always, "new", ["", ""]);
+        assert_eq!(
+            (field(&placed, "MSH", 9), field(&placed, "ORC", 1)),
+            (response, "OK"),
+            "{placed}"
+        );
+        let told = if event.starts_with("OMI") {
+            field(&placed, "IPC", 1)
+        } else {
+            field(&placed, "OBR", 18)
+        };
+        assert_eq!(told, accession, "{placed}");
+        for answer in [&commit, &changed, &ended, &refused, &placed] {
+            keep(answer);
+        }
+    }
+    let written: Vec<&str> = written.iter().map(String::as_str).collect();
+    let said = peers::python_script("hl7_strict.py", &written).success();
+    assert_eq!(said.stdout.matches("ok ").count(), kinds.len() * 5, "{said}");
+}
+
 #[test]
 fn python_hl7_delivers_an_order() {
     needs!("python");

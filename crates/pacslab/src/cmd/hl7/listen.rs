@@ -207,7 +207,7 @@ impl Ear {
     fn hear(&self, bytes: &[u8], peer: SocketAddr) -> std::result::Result<Option<Vec<u8>>, String> {
         let at = SystemClock.now();
         let control_id = format!("L{}", at.micros);
-        let reply = ack::Reply { control_id: &control_id, at };
+        let reply = ack::Reply::plain(&control_id, at);
         let kept = self.args.save.as_deref().map(|folder| keep(folder, bytes)).transpose()?;
         let message = match Message::parse(bytes) {
             Ok(message) => message,
