@@ -56,6 +56,10 @@ impl Ris {
         let mut seen = HashSet::new();
         let mut strangers = Vec::new();
         for arrival in &batch {
+            // who writes about images does not take them
+            if is_document(&arrival.sop_class) {
+                continue;
+            }
             if seen.insert((&arrival.study_uid, &arrival.calling_ae)) && !self.arrived(arrival)? {
                 strangers.push(arrival);
             }
@@ -142,6 +146,12 @@ impl Ris {
         }));
         Ok(())
     }
+}
+
+/// Structured reports and encapsulated documents. PS3.4 B.5.
+fn is_document(sop_class: &Uid) -> bool {
+    let families = ["1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104."];
+    families.iter().any(|family| sop_class.as_str().starts_with(family))
 }
 
 /// The step that images start, by its place in the order, and what it becomes.

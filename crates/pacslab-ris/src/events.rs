@@ -16,6 +16,8 @@ pub const PATIENT: &str = "ris.patient";
 pub const PERFORMED: &str = "ris.performed";
 /// A report came, or was signed.
 pub const REPORT: &str = "ris.report";
+/// An object of a report was taken by the PACS, or was not.
+pub const REPORT_SENT: &str = "ris.report.sent";
 /// A step has ended with objects that have not come.
 pub const MISSING: &str = "ris.missing";
 /// The first images of an order came.

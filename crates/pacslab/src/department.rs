@@ -144,8 +144,8 @@ impl Department {
             commitments: commitments.clone(),
             aet: config.dicom.aet.clone(),
             peers: peers.clone(),
-            gate: Gate::new(policy(config)),
-            requestor: us,
+            gate: Gate::new(policy(config)).with_own(config.reports.aet.clone(), dicom_at.ip()),
+            requestor: us.clone(),
             events: sink.clone(),
             clock: clock.clone(),
         });
@@ -217,12 +217,13 @@ impl Department {
         let closed_arrivals = until_closed();
         let refiling = crate::refile::follow(archive.clone(), ris.clone());
         let comparing = crate::arrivals::compare(archive.clone(), ris.clone());
-        let reports = crate::reports::follow(archive.clone(), ris.clone(), clock.clone());
+        let to = crate::reports::To::told(config, dicom_at, &peers);
+        let creator = crate::reports::Creator::new(config, ris.clone(), to, us);
         doors.spawn(async move {
             tokio::select! {
                 () = refiling => {}
                 () = comparing => {}
-                () = reports => {}
+                () = creator.follow() => {}
                 () = crate::arrivals::follow(archive, ris) => {}
                 () = closed_arrivals => {}
             }

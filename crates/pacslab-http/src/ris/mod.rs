@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/ris/reports", get(reports::list))
         .route("/ris/reports/{accession}", get(reports::one))
         .route("/ris/reports/{accession}/sign", post(reports::sign))
+        .route("/ris/reports/{accession}/send", post(reports::send))
         .route("/ris/reports/{accession}/documents/{at}", get(reports::document))
 }
 

@@ -66,6 +66,17 @@ pub(super) async fn sign(
     Ok((status, Json(told)).into_response())
 }
 
+/// Sends to the PACS again what it did not take.
+pub(super) async fn send(
+    State(door): At,
+    Path(accession): Path<String>,
+    Query(of): Query<Of>,
+) -> Result {
+    let report = found(&door, accession, of).await?;
+    let count = with(&door, move |ris| ris.send_report_again(&report)).await?;
+    Ok(Json(json!({"again": count})).into_response())
+}
+
 /// A document of the report, as it came.
 pub(super) async fn document(
     State(door): At,
@@ -104,6 +115,6 @@ fn shown(record: &ReportRecord) -> Value {
         "study_uid": record.study_uid, "state": record.state.as_str(), "version": record.version,
         "sections": sections.collect::<Vec<_>>(), "documents": documents.collect::<Vec<_>>(),
         "links": record.links, "interpreter": record.interpreter, "date": record.date,
-        "time": record.time, "unmatched": record.unmatched,
+        "time": record.time, "unmatched": record.unmatched, "objects": record.objects,
     })
 }

@@ -5,8 +5,10 @@
 //! of the one before; documents lie beside it. What follows from a signed report for the archive is
 //! left on the desk as well, and whoever has both takes it from there.
 
+mod parcels;
 mod state;
 
+pub use parcels::{ObjectState, Parcel, ParcelKind, ReportObject};
 pub use state::{OrderState, ReportState, report};
 
 use pacslab_hl7::incoming::{Report, ReportStatus, SectionKind};
@@ -44,6 +46,8 @@ pub struct ReportRecord {
     pub time: String,
     /// The object that it was made from elsewhere; otherwise the lab makes one.
     pub sr_instance: Uid,
+    /// What the lab makes of it for the PACS, and how far that is.
+    pub objects: Vec<ReportObject>,
     /// No order is known that it would be about.
     pub unmatched: bool,
     pub changed_at: Option<Moment>,
@@ -64,6 +68,10 @@ pub struct ReportDocument {
 }
 
 impl ReportRecord {
+    fn is_said_by(&self, other: &Self) -> bool {
+        self.sections == other.sections && self.interpreter == other.interpreter
+    }
+
     /// Whether the lab makes an object of it.
     fn is_object(&self) -> bool {
         self.state.is_signed() && self.sr_instance.is_empty() && !self.sections.is_empty()
@@ -117,8 +125,6 @@ pub struct ReportApplied {
 
 const REPORTS: Drawer<ReportRecord> = Drawer::new("report");
 const DOCUMENTS: Drawer<Vec<u8>> = Drawer::new("report document");
-/// Reports of which the archive is to have an object: the key of the report.
-const TODO: Drawer<String> = Drawer::new("report to file");
 
 fn key(accession: &str, issuer: &str) -> String {
     format!("{accession}\u{1f}{issuer}")
@@ -185,44 +191,6 @@ impl Ris {
     /// See [`RefusedReport`]; nothing has changed then.
     pub fn sign(&self, signed: &Signed) -> Result<ReportApplied, RefusedReport> {
         self.work(|work| work.sign(signed)).map(|(applied, _)| applied)
-    }
-
-    /// Reports of which the archive is to have an object, oldest first, each with its order and the
-    /// key for [`Ris::report_filed`].
-    ///
-    /// # Errors
-    /// The desk cannot be read.
-    pub fn reports_to_file(
-        &self,
-        limit: usize,
-    ) -> Result<Vec<(String, ReportRecord, Order)>, StoreError> {
-        let mut todo = Vec::new();
-        for (number, at) in TODO.after(&*self.desk, "", limit)? {
-            let record = REPORTS.get(&*self.desk, &at)?;
-            let order = match &record {
-                Some(record) => order_of(&*self.desk, &record.accession, &record.issuer)?,
-                None => None,
-            };
-            match (record, order) {
-                (Some(record), Some(order)) => todo.push((number, record, order.order)),
-                // neither is taken away, so this is a desk that lost something
-                _ => self.report_filed(&number)?,
-            }
-        }
-        Ok(todo)
-    }
-
-    /// The archive has it, durably.
-    ///
-    /// # Errors
-    /// The desk cannot be written.
-    pub fn report_filed(&self, key: &str) -> Result<(), StoreError> {
-        TODO.remove(&*self.desk, key).map(drop)
-    }
-
-    /// Answers when there may be a report to file.
-    pub async fn to_file_reports(&self) {
-        self.reporting.notified().await;
     }
 }
 
@@ -329,9 +297,13 @@ impl Work<'_> {
             ..ReportRecord::default()
         };
         let before = REPORTS.get(self.papers(), &key(&record.accession, &record.issuer))?;
-        let status = match before.map(|before| before.state) {
+        let status = match before {
             _ if signed.preliminary => ReportStatus::Preliminary,
-            Some(state) if state.is_signed() => ReportStatus::Corrected,
+            // the same again is no correction
+            Some(before) if before.state.is_signed() && before.is_said_by(&record) => {
+                before.state.status()
+            }
+            Some(before) if before.state.is_signed() => ReportStatus::Corrected,
             _ => ReportStatus::Final,
         };
         self.keep_report(record, status, &[], true, Vec::new())
@@ -392,6 +364,10 @@ impl Work<'_> {
             record.sections = Vec::new();
             record.documents = Vec::new();
         }
+        if !record.unmatched {
+            record.objects = before.objects;
+            self.report_follows(&at, &mut record)?;
+        }
         REPORTS.put(self.papers(), &at, &record, self.now())?;
         for old in before.documents.iter().skip(record.documents.len()) {
             DOCUMENTS.remove(self.papers(), &old.key)?;
@@ -404,18 +380,8 @@ impl Work<'_> {
         {
             self.tell_oru(&known.order, &record, documents)?;
         }
-        if record.is_object() && !record.unmatched {
-            self.report_follows(&at)?;
-        }
         self.tell_report(&record, &remarks);
         Ok(ReportApplied { record, changed: true, remarks })
-    }
-
-    /// What a signed report leads to: an object in the archive.
-    fn report_follows(&self, at: &str) -> Result<(), StoreError> {
-        let number = self.papers().next_number("report to file")?;
-        self.wake_reporting();
-        TODO.put(self.papers(), &format!("{number:020}"), &at.to_owned(), self.now())
     }
 
     /// The order that a report is about: by accession number, filler, placer or study.

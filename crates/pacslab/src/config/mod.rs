@@ -188,6 +188,17 @@ declare::config! {
         /// Before the second attempt; twice as long before each further one, up to 10 minutes.
         retry_after: Duration = "10s",
     }
+    /// Signed reports: who sends their objects to the PACS, and to which.
+    reports: Reports {
+        /// AE title of the report creator, the calling title.
+        aet: AeTitle = "PACSREPORT",
+        /// The PACS that gets structured reports by C-STORE: a name from `[peers]`; empty: the embedded one, over its own DICOM door.
+        send_to: String = "",
+        /// How often a PACS is tried that does not answer; what it refuses is not tried again by itself.
+        attempts: u32 = "30",
+        /// Before the second attempt; twice as long before each further one, up to 10 minutes.
+        retry_after: Duration = "10s",
+    }
     /// The simulated scanner.
     modality: Modality {
         /// Its AE title: the calling title of all commands that talk to a PACS.

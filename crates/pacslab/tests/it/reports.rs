@@ -98,3 +98,114 @@ fn a_signed_report_is_exported_as_a_diagnostic_report_and_so_is_its_correction()
         assert_eq!(corrected["id"], report["id"], "{name}: it is the same report");
     }
 }
+
+/// The objects of a report, as the RIS knows them.
+fn objects(lab: &Lab, accession: &str) -> Vec<Value> {
+    let report = lab.get(&format!("/ris/reports/{accession}")).ok().json();
+    report["objects"].as_array().unwrap().clone()
+}
+
+/// A lab that sends its reports to `port`, soon again where nobody takes them.
+fn sending(name: &str, port: u16) -> Lab {
+    let config = "[reports]\nsend_to = \"PACS2\"\nretry_after = \"50ms\"\nattempts = 1000000\n";
+    let peers = format!("[peers]\nPACS2 = \"{name}@127.0.0.1:{port}\"\n");
+    Lab::setup().config(&(config.to_owned() + &peers)).start()
+}
+
+#[test]
+fn the_report_creator_calls_the_embedded_pacs_however_strict_that_is() {
+    needs!("findscu");
+    let strict = "[dicom]\npolicy = \"strict\"\nalways_allow_store = false\ncheck_called_aet = true\n\
+                  always_allow_find = true\n";
+    let lab = Lab::setup().config(strict).start();
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    sign(&lab, "ACC1001", "Nothing seen.", "Normal.");
+    let uid = study_of(&lab, "ACC1001");
+    let stored = wait::until("the SR", || documents(lab.dicom, &uid).pop());
+    let object = wait::until("the RIS to know", || {
+        objects(&lab, "ACC1001").pop().filter(|object| object["state"] == "sent")
+    });
+    assert!(stored.contains(object["sop_instance"].as_str().unwrap()), "{stored} {object}");
+    let events = lab.get("/pacslab/events?accession=ACC1001").ok().text();
+    assert!(
+        events.contains("the structured report of order ACC1001 was stored at PACSLAB"),
+        "{events}"
+    );
+    assert!(events.contains("PACSREPORT"), "it has a title of its own: {events}");
+    // nobody took images
+    assert_eq!(lab.get("/ris/orders/ACC1001").json()["steps"][0]["status"], "SCHEDULED");
+    let shown = lab.run(&["report", "show", "ACC1001"]).success().stdout;
+    assert!(shown.contains("stored at PACSLAB"), "{shown}");
+}
+
+#[test]
+fn reports_wait_for_a_pacs_that_is_away_and_arrive_once_each() {
+    needs!("storescp", "dciodvfy", "dcmdump");
+    let port = wait::free_port();
+    let lab = sending("AWAY", port);
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    sign(&lab, "ACC1001", "First.", "First.");
+    sign(&lab, "ACC1001", "First.", "First.");
+    sign(&lab, "ACC1001", "Second.", "Second.");
+    wait::until_true("a try", || {
+        objects(&lab, "ACC1001")
+            .iter()
+            .any(|one| one["problem"].as_str().unwrap().contains("connect"))
+    });
+    let shown = lab.run(&["report", "show", "ACC1001"]).success().stdout;
+    assert!(shown.contains("not sent to PACS2 yet: cannot connect"), "{shown}");
+    let lab = lab.kill_and_restart();
+    let pacs = dcmtk::StoreScp::at("AWAY", port, &[]);
+    wait::until_true("both", || {
+        let known = objects(&lab, "ACC1001");
+        !known.is_empty() && known.iter().all(|one| one["state"] == "sent")
+    });
+    // signed twice with the same words is one signature
+    let received = pacs.received();
+    assert_eq!(received.len(), 2, "{received:?}");
+    dcmtk::assert_valid(&received);
+    let dumps: Vec<String> = received.iter().map(|file| dcmtk::dump(file)).collect();
+    let of = |said: &str| dumps.iter().find(|dump| dump.contains(said)).unwrap();
+    let first = dcmtk::value(of("[First.]"), "(0008,0018)").unwrap();
+    assert!(of("[Second.]").contains(&first), "the second names what it corrects");
+    // and it stays so
+    let lab = lab.kill_and_restart();
+    lab.run(&["report", "send", "ACC1001"]).success();
+    sign(&lab, "ACC1001", "Third.", "Third.");
+    wait::until_true("the third", || pacs.received().len() == 3);
+}
+
+#[test]
+fn a_pacs_that_takes_no_reports_is_named_and_what_it_refused_is_sent_again() {
+    needs!("wlmscpfs", "storescp");
+    let deaf = dcmtk::WlmScp::start("DEAF", &[]);
+    let lab = sending("DEAF", deaf.port);
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    sign(&lab, "ACC1001", "Nothing seen.", "Normal.");
+    let refused = wait::until("the refusal", || {
+        objects(&lab, "ACC1001").pop().filter(|object| object["state"] == "refused")
+    });
+    let uid = refused["sop_instance"].as_str().unwrap().to_owned();
+    assert!(uid.len() > 10, "{refused}");
+    let shown = lab.run(&["report", "show", "ACC1001"]).success().stdout;
+    assert!(
+        shown.contains("not taken by PACS2: the peer does not accept Basic Text SR"),
+        "{shown}"
+    );
+    let events = lab.get("/pacslab/events?kind=ris.report").ok().text();
+    assert!(
+        events.contains("PACS2 does not take the structured report of order ACC1001"),
+        "{events}"
+    );
+    assert!(events.contains("pacslab report send ACC1001"), "{events}");
+    let lab = lab.kill_and_restart();
+    let pacs = dcmtk::StoreScp::start("TAKES", &[]);
+    let peer = format!("TAKES@127.0.0.1:{}", pacs.port);
+    lab.run(&["modality", "register", &peer, "--name", "PACS2"]).success();
+    let told = lab.run(&["report", "send", "ACC1001"]).success();
+    assert!(told.stdout.contains("1 sent again"), "{told}");
+    wait::until_true("the RIS to know", || objects(&lab, "ACC1001")[0]["state"] == "sent");
+    assert_eq!(pacs.received(), [pacs.file_of(&uid)], "the same object");
+    let told = lab.run(&["report", "send", "ACC1001"]).success();
+    assert!(told.stdout.contains("nothing that was refused"), "{told}");
+}

@@ -15,6 +15,7 @@ crate::cmd::commands! {
         sign: Sign,
         list: List,
         show: Show,
+        send: Send,
     }
 }
 

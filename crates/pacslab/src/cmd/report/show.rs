@@ -47,6 +47,16 @@ impl crate::cmd::Run for Args {
             let kind = text(document, "/media_type");
             context.out.line(format!("\n{kind}, {size} bytes: {}", text(document, "/path")));
         }
+        for object in report["objects"].as_array().into_iter().flatten() {
+            let (to, problem) = (text(object, "/peer"), text(object, "/problem"));
+            let state = match text(object, "/state").as_str() {
+                "sent" => format!("stored at {to}"),
+                "refused" => format!("not taken by {to}: {problem}"),
+                _ if problem.is_empty() => "about to be sent".to_owned(),
+                _ => format!("not sent to {to} yet: {problem}"),
+            };
+            context.out.line(format!("\nstructured report {}: {state}", text(object, "/sop_instance")));
+        }
         for link in report["links"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             context.out.line(format!("\n{}", crate::output::printable(link)));
         }

@@ -113,8 +113,13 @@ pub(crate) struct StoreScp {
 impl StoreScp {
     #[track_caller]
     pub(crate) fn start(aet: &str, options: &[&str]) -> Self {
+        Self::at(aet, wait::free_port(), options)
+    }
+
+    /// On a port that was chosen before.
+    #[track_caller]
+    pub(crate) fn at(aet: &str, port: u16, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = wait::free_port();
         let mut command = peers::command("storescp");
         command.args(["-v", "-aet", aet, "+B"]).args(options);
         command.arg("-od").arg(folder.path()).arg(port.to_string());
