@@ -44,6 +44,7 @@ pub(crate) struct Department {
     pub(crate) mllp: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) worklists: PathBuf,
+    pub(crate) ris: Arc<Ris>,
     events: Arc<EventLog>,
     closing: watch::Sender<bool>,
     doors: JoinSet<()>,
@@ -214,7 +215,7 @@ impl Department {
             let sender = crate::hl7_out::Sender { ris, to, files, clock, emit };
             doors.spawn(sender.follow(until_closed()));
         }
-        let closed_arrivals = until_closed();
+        let (closed_arrivals, watching) = (until_closed(), ris.clone());
         let refiling = crate::refile::follow(archive.clone(), ris.clone());
         let comparing = crate::arrivals::compare(archive.clone(), ris.clone());
         let to = crate::reports::To::told(config, dicom_at, &peers);
@@ -224,7 +225,7 @@ impl Department {
                 () = refiling => {}
                 () = comparing => {}
                 () = creator.follow() => {}
-                () = crate::arrivals::follow(archive, ris) => {}
+                () = crate::arrivals::follow(archive, watching) => {}
                 () = closed_arrivals => {}
             }
         });
@@ -240,6 +241,7 @@ impl Department {
             mllp: mllp_at,
             data,
             worklists: worklist.folder().to_owned(),
+            ris,
             events,
             closing,
             doors,

@@ -5,25 +5,29 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use pacslab_dimse::{Remote, Requestor};
 use pacslab_model::{Clock, Emit, Uid};
 use pacslab_ris::mllp::{self, MllpSettings};
 use pacslab_ris::{Hl7Inbox, Images, Ris, RisSettings, Worklist, WorklistSettings};
 use pacslab_store::{Arrival, DataDir, SqliteDesk, StoreError};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, Destination};
 use crate::department::hl7_options;
 use crate::exit::{Failure, Result};
+use crate::hl7_out::Sender;
 use crate::listen::Door;
 use crate::logging::Logged;
+use crate::reports::{Creator, To};
+use crate::tls::{Caller, Files};
 
 pub(crate) struct Reception {
     pub(crate) mllp: SocketAddr,
-    ris: Arc<Ris>,
+    pub(crate) ris: Arc<Ris>,
     closing: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    serving: JoinSet<()>,
     /// Holds the lock of the data folder.
     _folder: DataDir,
 }
@@ -41,7 +45,13 @@ pub(crate) struct TakenIn {
 impl Reception {
     /// # Errors
     /// A busy port, a data folder in use, a worklist folder that cannot be written.
-    pub(crate) async fn start(config: &Config, data: &Path, worklists: &Path) -> Result<Self> {
+    pub(crate) async fn start(
+        config: &Config,
+        data: &Path,
+        worklists: &Path,
+        pacs: Remote,
+        telling: Vec<Destination>,
+    ) -> Result<Self> {
         let (bind, port) = (config.mllp.bind, config.mllp.port);
         let door = Door { name: "HL7", bind, port, flag: "--mllp-port", key: "mllp.port" };
         let listener = door.open().await?;
@@ -50,17 +60,40 @@ impl Reception {
             .map_err(|error| Failure::network(format!("no address: {error}")))?;
         let (data, worklists, poll) = (data.to_owned(), worklists.to_owned(), config.worklist.poll);
         let site = config.dicom.aet.to_string();
+        let told = telling.iter().map(Destination::told).collect();
         let (folder, ris) =
-            tokio::task::spawn_blocking(move || open(&data, &worklists, poll, site))
+            tokio::task::spawn_blocking(move || open(&data, &worklists, poll, site, told))
                 .await
                 .map_err(|_| Failure::failed("the RIS could not be opened"))??;
         let inbox = Arc::new(Hl7Inbox::new(ris.clone(), hl7_options(config)));
-        let (closing, mut closed) = watch::channel(false);
-        let until = async move {
-            // the sender outlives the door
-            let _ = closed.wait_for(|closed| *closed).await;
+        let (closing, closed) = watch::channel(false);
+        let until_closed = || {
+            let mut closed = closed.clone();
+            async move {
+                // the sender outlives the doors
+                let _ = closed.wait_for(|closed| *closed).await;
+            }
         };
-        let serving = tokio::spawn(mllp::serve(listener, inbox, MllpSettings::default(), until));
+        let (clock, emit): (Arc<dyn Clock>, Arc<dyn Emit>) =
+            (Arc::new(SystemClock), Arc::new(Logged));
+        let files = Files::of(&config.tls);
+        let us = Requestor::new(config.reports.aet.clone(), emit.clone(), clock.clone());
+        let us = Requestor { secure: Some(Arc::new(Caller::new(files.clone()))), ..us };
+        let creator = Creator::new(config, ris.clone(), To::At(pacs), us);
+        let mut serving = JoinSet::new();
+        let stop = until_closed();
+        serving.spawn(async move {
+            tokio::select! {
+                () = creator.follow() => {}
+                () = stop => {}
+            }
+        });
+        for to in telling {
+            let (ris, clock, emit) = (ris.clone(), clock.clone(), emit.clone());
+            let sender = Sender { ris, to, files: files.clone(), clock, emit };
+            serving.spawn(sender.follow(until_closed()));
+        }
+        serving.spawn(mllp::serve(listener, inbox, MllpSettings::default(), until_closed()));
         Ok(Self { mllp: at, ris, closing, serving, _folder: folder })
     }
 
@@ -74,9 +107,9 @@ impl Reception {
     }
 
     /// Lets what is in flight end, then closes.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         let _ = self.closing.send(true);
-        let _ = self.serving.await;
+        while self.serving.join_next().await.is_some() {}
     }
 }
 
@@ -85,6 +118,7 @@ fn open(
     worklists: &Path,
     poll: pacslab_ris::worklist::Poll,
     site: String,
+    told: Vec<pacslab_ris::Destination>,
 ) -> Result<(DataDir, Arc<Ris>)> {
     let failed = |error: StoreError| Failure::failed(error.to_string());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -97,6 +131,7 @@ fn open(
     let settings = RisSettings { site, ..RisSettings::default() };
     let ris = Ris::open(desk, Arc::new(worklist), settings, clock, sink)
         .map_err(|error| Failure::failed(error.to_string()))?;
+    let ris = ris.telling(told).map_err(failed)?;
     Ok((folder, Arc::new(ris)))
 }
 

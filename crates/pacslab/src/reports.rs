@@ -189,8 +189,9 @@ impl Creator {
         let mut association = Association::connect(&self.us, remote, proposal).await?;
         let of = [(tags::STUDY_INSTANCE_UID, study.as_str())];
         match find(&mut association, Level::Study, &of, OF_STUDY).await {
-            Err(Dimse::ContextRefused { .. }) => return Ok(known),
-            found => known.study = found?.into_iter().next().unwrap_or_default(),
+            Ok(found) => known.study = found.into_iter().next().unwrap_or_default(),
+            // some abort the queries of strangers, whom they let store
+            Err(_) => return Ok(known),
         }
         let series =
             find(&mut association, Level::Series, &of, &[tags::SERIES_INSTANCE_UID]).await?;

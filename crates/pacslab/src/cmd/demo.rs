@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pacslab_dimse::Remote;
 use pacslab_model::Clock;
 use tokio::sync::{mpsc, watch};
 
 use crate::cmd::{Context, Example, help};
-use crate::config::{Config, Entry, LogLevel, Peer};
-use crate::demo::{Profile, ProfileFile, Teller, Told, Tour, introduce, play};
+use crate::config::{Config, Destination, Entry, LogLevel, Peer};
+use crate::demo::{OrderEntry, Profile, ProfileFile, Teller, Told, Tour, introduce, play};
 use crate::department::{Department, local, login_shown, scheme};
 use crate::interrupt::interrupted;
 use crate::temporary::Temporary;
@@ -225,6 +226,8 @@ struct House {
     department: Option<Department>,
     /// Then a RIS is started, unless that is somebody else's as well.
     reception: Option<Reception>,
+    /// Who is told of reports, unless the RIS is somebody else's.
+    _order_entry: Option<OrderEntry>,
 }
 
 impl House {
@@ -238,6 +241,10 @@ impl House {
         let at = Peer { port: receiver, ..config.receiver.clone().into() };
         let advertise_host = Some(at.host.clone());
         config.peers.insert(config.receiver.aet.to_string(), at);
+        let order_entry = OrderEntry::start().await?;
+        config.destinations.push(of_reports(&order_entry)?);
+        // this is played with the PACS of this house
+        config.reports.send_to.clear();
         let begun = Instant::now();
         let department = Department::start(config).await?;
         context.out.say(format!(
@@ -270,22 +277,37 @@ impl House {
             inbox: config.receiver.dir.clone(),
             samples: config.modality.out.clone(),
             timeout: config.client.timeout,
+            reports: Some(order_entry.reports.clone()),
+            creator: Some(config.reports.aet.clone()),
+            ris: Some(department.ris.clone()),
             files: Files::of(&config.tls),
         };
-        Ok(Self { profile, department: Some(department), reception: None })
+        let _order_entry = Some(order_entry);
+        Ok(Self { profile, department: Some(department), reception: None, _order_entry })
     }
 
     async fn somebodys(told: &ProfileFile, config: &Config) -> Result<Self> {
-        let (hl7, reception) = match &told.hl7 {
-            Some(hl7) => (hl7.clone(), None),
-            None => {
-                let reception = Reception::start(config, &told.data, &told.worklists).await?;
-                let at = reception.mllp;
-                ((reachable(at.ip()), at.port()), Some(reception))
-            }
+        let files = Files::of(&config.tls);
+        let playing = |hl7| told.profile(hl7, config.client.timeout, &files);
+        if let Some(hl7) = &told.hl7 {
+            let profile = playing(hl7.clone());
+            return Ok(Self { profile, department: None, reception: None, _order_entry: None });
+        }
+        let order_entry = OrderEntry::start().await?;
+        let telling = vec![of_reports(&order_entry)?];
+        let Peer { aet, host, port, tls } = told.pacs.clone();
+        let pacs = Remote { aet, host, port, tls };
+        let reception =
+            Reception::start(config, &told.data, &told.worklists, pacs, telling).await?;
+        let at = reception.mllp;
+        let profile = Profile {
+            reports: Some(order_entry.reports.clone()),
+            creator: Some(config.reports.aet.clone()),
+            ris: Some(reception.ris.clone()),
+            ..playing((reachable(at.ip()), at.port()))
         };
-        let profile = told.profile(hl7, config.client.timeout, &Files::of(&config.tls));
-        Ok(Self { profile, department: None, reception })
+        let reception = Some(reception);
+        Ok(Self { profile, department: None, reception, _order_entry: Some(order_entry) })
     }
 
     async fn stop(self) {
@@ -296,6 +318,11 @@ impl House {
             reception.stop().await;
         }
     }
+}
+
+/// The order entry as a destination of the RIS.
+fn of_reports(order_entry: &OrderEntry) -> Result<Destination> {
+    Destination::of_reports("order-entry", order_entry.port).map_err(Failure::usage)
 }
 
 /// All orders at once, each step told as it ends.

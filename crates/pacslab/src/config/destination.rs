@@ -96,6 +96,22 @@ destination! {
 }
 
 impl Destination {
+    /// One on this computer that gets reports, and nothing else.
+    pub(crate) fn of_reports(name: &str, port: u16) -> Result<Self, String> {
+        struct These(String);
+        impl Reads<String> for These {
+            fn read<T: Setting>(&self, key: &'static str, default: &str) -> Result<T, String> {
+                T::read(match key {
+                    "host" => "127.0.0.1",
+                    "port" => &self.0,
+                    "send" => "reports",
+                    _ => default,
+                })
+            }
+        }
+        Self::from_values(name, &These(port.to_string()))
+    }
+
     /// As the RIS knows it.
     pub(crate) fn told(&self) -> pacslab_ris::Destination {
         pacslab_ris::Destination {

@@ -191,7 +191,7 @@ declare::config! {
     /// Signed reports: who sends their objects to the PACS, and to which.
     reports: Reports {
         /// AE title of the report creator, the calling title.
-        aet: AeTitle = "PACSREPORT",
+        aet: AeTitle = "REPORTS",
         /// The PACS that gets structured reports by C-STORE: a name from `[peers]`; empty: the embedded one, over its own DICOM door.
         send_to: String = "",
         /// How often a PACS is tried that does not answer; what it refuses is not tried again by itself.

@@ -4,11 +4,13 @@
 //! plays against the department in this process, in another one, or on another computer.
 
 mod introduce;
+mod order_entry;
 mod play;
 mod profile;
 mod tell;
 
 pub(crate) use introduce::introduce;
+pub(crate) use order_entry::{OrderEntry, Reports};
 pub(crate) use play::{Told, play};
 pub(crate) use profile::{Profile, Told as ProfileFile, read as read_profile};
 pub(crate) use tell::{Teller, Tour};

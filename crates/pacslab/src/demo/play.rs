@@ -1,5 +1,6 @@
 //! One order through the department, step by step.
 
+mod reading;
 mod report;
 
 use std::path::PathBuf;
@@ -75,7 +76,10 @@ pub(crate) async fn play(
     play.commit(&acquisition).await?;
     play.query(&acquisition).await?;
     play.retrieve(&acquisition).await?;
-    play.export(&acquisition).await?;
+    play.report(&acquisition.study_uid).await?;
+    let read = play.structured(&acquisition.study_uid).await?;
+    play.reported().await?;
+    play.export(&acquisition, read).await?;
     let sop_class = acquisition.instances().next().map(|one| one.meta.sop_class.clone());
     Ok(TakenIn {
         accession: play.order.accession,
@@ -148,18 +152,22 @@ impl Play<'_> {
     }
 
     fn message(&self) -> Vec<u8> {
+        build_orm(&self.order, OrderControl::New, &self.sending("")).to_bytes()
+    }
+
+    fn sending(&self, which: &str) -> Sending {
         let now = self.clock.now();
-        let sending = Sending {
+        let number = now.micros.rem_euclid(1_000_000);
+        Sending {
             app: "PACSLAB-DEMO".into(),
             facility: "PACSLAB".into(),
             receiving_app: "RIS".into(),
             receiving_facility: "PACSLAB".into(),
-            control_id: format!("{}-{}", self.order.accession, now.micros.rem_euclid(1_000_000)),
+            control_id: format!("{}-{number}{which}", self.order.accession),
             at: now,
             version: "2.5".into(),
             charset: Charset::UTF_8,
-        };
-        build_orm(&self.order, OrderControl::New, &sending).to_bytes()
+        }
     }
 
     /// The RIS has written the worklist file before it acknowledged.
@@ -387,7 +395,7 @@ impl Play<'_> {
     }
 
     /// FHIR resources of what the PACS holds.
-    async fn export(&mut self, acquisition: &Acquisition) -> Result<()> {
+    async fn export(&mut self, acquisition: &Acquisition, read: bool) -> Result<()> {
         self.begin();
         let exported = export(
             &self.profile.http,
@@ -398,15 +406,23 @@ impl Play<'_> {
         )
         .await
         .map_err(|failure| self.failed(failure))?;
-        let expected = (acquisition.series.len(), acquisition.instances().count());
+        let report = usize::from(read);
+        let expected =
+            (acquisition.series.len() + report, acquisition.instances().count() + report);
         let counted = (exported.series, exported.instances);
         if counted != expected {
             return Err(self.failed(Failure::failed(format!(
-                "the ImagingStudy has {} series and {} instances, {} and {} were acquired",
+                "the ImagingStudy has {} series and {} instances, {} and {} were stored",
                 counted.0, counted.1, expected.0, expected.1
             ))));
         }
-        let text = format!("{} resources, {} images", exported.resources.len(), counted.1);
+        if exported.report.is_some() != read {
+            let text = "the structured report that was stored is not in the export";
+            return Err(self.failed(Failure::failed(text)));
+        }
+        let and = if read { ", 1 report" } else { "" };
+        let (resources, images) = (exported.resources.len(), counted.1 - report);
+        let text = format!("{resources} resources, {images} images{and}");
         let between = Between {
             peer: self.profile.http.url(),
             names: format!("{} HTTP", self.profile.pacs.aet),

@@ -1,12 +1,15 @@
 //! Where the demonstration finds everybody.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use pacslab_model::AeTitle;
+use pacslab_ris::Ris;
 use serde::Deserialize;
 
+use super::Reports;
 use crate::config::Peer;
 use crate::exit::{Failure, Result};
 use crate::http::Server;
@@ -33,6 +36,12 @@ pub(crate) struct Profile {
     /// Where images and exports are saved.
     pub(crate) samples: PathBuf,
     pub(crate) timeout: Duration,
+    /// Where reports come that leave the RIS; `None`: it sends them elsewhere.
+    pub(crate) reports: Option<Reports>,
+    /// The title that sends structured reports, and the RIS that knows what became of them;
+    /// `None`: they are somebody else's.
+    pub(crate) creator: Option<AeTitle>,
+    pub(crate) ris: Option<Arc<Ris>>,
     /// What is shown and trusted where TLS is spoken.
     pub(crate) files: Files,
 }
@@ -167,6 +176,9 @@ impl Told {
             inbox: self.inbox.clone(),
             samples: self.samples.clone(),
             timeout,
+            reports: None,
+            creator: None,
+            ris: None,
             files: files.clone(),
         }
     }

@@ -31,7 +31,9 @@ impl<'a> Teller<'a> {
     ) -> Self {
         let (pacs, receiver) = (profile.pacs.aet.as_str().len(), profile.receiver.as_str().len());
         let scanner = stations.iter().copied().max().unwrap_or(0);
-        let names = "order entry → RIS".chars().count().max(scanner.max(receiver) + 3 + pacs);
+        let creator = profile.creator.as_ref().map_or(0, |title| title.as_str().len());
+        let widest = scanner.max(receiver).max(creator) + 3 + pacs;
+        let names = "RIS → order entry".chars().count().max(widest);
         Self { out, base, several: stations.len() > 1, names }
     }
 

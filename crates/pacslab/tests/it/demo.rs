@@ -28,7 +28,10 @@ fn the_workflow_plays_to_its_end() {
         "COMPLETED",
         "images committed",
         "C-MOVE",
-        "FHIR",
+        "report dictated, and signed by READER^RAY",
+        "structured report stored, found by C-FIND",
+        "RIS → order entry",
+        "5 resources, 16 images, 1 report",
     ] {
         assert!(played.stdout.contains(word), "{word} in {played}");
     }
@@ -57,8 +60,10 @@ fn what_it_exports_is_valid() {
     let samples = folder.path().join("data/samples");
     let images = files(&samples, "dcm");
     let uid = dcmtk::value(&dcmtk::dump(&images[0]), "(0020,000d)").expect("a study UID");
-    let count = images.len().to_string();
+    // the images and their report
+    let count = (images.len() + 1).to_string();
     let exported = files(&samples, "json");
+    assert!(exported.iter().any(|path| path.to_string_lossy().ends_with("DiagnosticReport.json")));
     let mut args = vec![uid.as_str(), count.as_str()];
     args.extend(exported.iter().filter_map(|path| path.to_str()));
     peers::python_script("fhir_r4.py", &args).success();
@@ -170,11 +175,11 @@ fn the_workflow_plays_with_orthanc() {
     let played = play(folder.path(), &file, &["--json"]).success();
     let steps: Vec<serde_json::Value> =
         played.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 10, "{played}");
+    assert_eq!(steps.iter().filter(|step| step["step"].is_u64()).count(), 13, "{played}");
     let without = "ORTHANC takes no reports of performed steps (MPPS)";
     assert!(played.stdout.contains(without), "{played}");
     let images = files(&folder.path().join("data/samples"), "dcm");
-    assert_eq!(orthanc.instances(), images.len(), "{played}");
+    assert_eq!(orthanc.instances(), images.len() + 1, "the report is in the Orthanc: {played}");
     assert_eq!(files(&folder.path().join("data/inbox"), "dcm").len(), images.len(), "{played}");
     dcmtk::assert_valid(&images);
     let known = orthanc.get("/modalities/PYNETSCP/configuration").ok().json();
@@ -184,7 +189,7 @@ fn the_workflow_plays_with_orthanc() {
         .as_str()
         .unwrap()
         .to_owned();
-    let count = images.len().to_string();
+    let count = (images.len() + 1).to_string();
     let exported = files(&folder.path().join("data/samples"), "json");
     let mut args = vec![uid.as_str(), count.as_str()];
     args.extend(exported.iter().filter_map(|path| path.to_str()));
@@ -194,6 +199,25 @@ fn the_workflow_plays_with_orthanc() {
     let again = play(folder.path(), &file, &[]).success();
     assert!(again.stdout.contains("ACC1002"), "{again}");
     assert_eq!(orthanc.get("/studies").ok().json().as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_pacs_that_does_not_want_the_report_is_named_and_the_rest_goes_on() {
+    needs!("Orthanc");
+    let folder = tempfile::tempdir().unwrap();
+    let worklists = folder.path().join("worklists");
+    std::fs::create_dir(&worklists).unwrap();
+    // only whoever is listed may store, and the report creator is not
+    let more = serde_json::json!({
+        "DicomAlwaysAllowStore": false, "DicomAlwaysAllowFind": true,
+        "DicomAlwaysAllowFindWorklist": true, "DicomAlwaysAllowMove": true,
+    });
+    let orthanc = Orthanc::with(&worklists, &[("PYMOD1", 11112)], more);
+    let file = profile(folder.path(), "ORTHANC", orthanc.dicom, orthanc.http, &worklists, "");
+    let played = play(folder.path(), &file, &["--exit"]).success();
+    assert!(played.stdout.contains("ORTHANC has no structured report: the peer"), "{played}");
+    assert!(played.stdout.contains("RIS → order entry"), "{played}");
+    assert!(played.stdout.contains("4 resources, 16 images: "), "{played}");
 }
 
 #[test]

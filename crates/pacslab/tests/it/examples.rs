@@ -248,14 +248,14 @@ fn with_json_every_example_prints_json() {
         told.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
     assert_eq!(lines[0]["ready"], true, "{told}");
     let steps: Vec<&Value> = lines.iter().filter(|line| line["step"].is_u64()).collect();
-    assert_eq!(steps.len(), 11, "{told}");
+    assert_eq!(steps.len(), 14, "{told}");
     for step in steps {
         for key in ["accession", "protocol", "peer", "text"] {
             assert!(step[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {step}");
         }
         assert!(step["ms"].as_f64().is_some_and(|ms| ms >= 0.0), "{step}");
     }
-    assert_eq!(lines[12]["done"], true, "{told}");
+    assert_eq!(lines[15]["done"], true, "{told}");
 }
 
 /// Failures are one object, too, and on the other output.

@@ -131,7 +131,7 @@ fn the_report_creator_calls_the_embedded_pacs_however_strict_that_is() {
         events.contains("the structured report of order ACC1001 was stored at PACSLAB"),
         "{events}"
     );
-    assert!(events.contains("PACSREPORT"), "it has a title of its own: {events}");
+    assert!(events.contains("REPORTS"), "it has a title of its own: {events}");
     // nobody took images
     assert_eq!(lab.get("/ris/orders/ACC1001").json()["steps"][0]["status"], "SCHEDULED");
     let shown = lab.run(&["report", "show", "ACC1001"]).success().stdout;
