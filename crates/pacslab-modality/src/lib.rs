@@ -12,6 +12,7 @@ mod ct;
 mod files;
 mod iod;
 mod item;
+pub mod pdf;
 mod person;
 pub mod phantom;
 mod random;

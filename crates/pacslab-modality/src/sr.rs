@@ -86,7 +86,7 @@ pub fn basic_text(order: &Order, reading: &Reading, at: Moment) -> Instance {
 }
 
 /// C.7.1.1, C.7.2.1.
-fn patient_and_study(object: &mut Object, order: &Order, reading: &Reading) {
+pub(crate) fn patient_and_study(object: &mut Object, order: &Order, reading: &Reading) {
     let (patient, procedure) = (&order.patient, &order.procedure);
     let step = order.steps.first();
     let or = |told: &str, else_: &str| {

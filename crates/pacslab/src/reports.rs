@@ -1,5 +1,5 @@
-//! The report creator: a signed report becomes a Basic Text SR in the study that was read, sent by
-//! C-STORE like anybody's. IHE RAD TF-2 4.24 (RAD-24); PS3.4 B.
+//! The report creator: a signed report becomes a Basic Text SR in the study that was read, its PDF
+//! an Encapsulated PDF, sent by C-STORE like anybody's. IHE RAD TF-2 4.24 (RAD-24); PS3.4 B.
 //!
 //! The RIS leaves on its desk what is to be sent. What the PACS knows of the study (its date, the
 //! images that were there to be looked at) is asked with C-FIND; then the object is made, kept, and
@@ -15,11 +15,12 @@ use pacslab_dicom::{Dataset, file};
 use pacslab_dimse::pdu::ProposedContext;
 use pacslab_dimse::service::store::StoreRequest;
 use pacslab_dimse::{Association, Error as Dimse, Proposal, Remote, Requestor, Status};
+use pacslab_modality::pdf;
 use pacslab_modality::sr::{self, Reading};
 use pacslab_model::order::Order;
 use pacslab_model::{Clock, Direction, Emit, Event, Identifiers, Level, Outcome, Tag, Uid, Vr};
 use pacslab_model::{tags, uids};
-use pacslab_ris::reports::Parcel;
+use pacslab_ris::reports::{Parcel, ParcelKind};
 use pacslab_ris::{Ris, events};
 use pacslab_store::StoreError;
 use tokio::time::sleep;
@@ -157,7 +158,13 @@ impl Creator {
         let remote = self.to.remote()?;
         if parcel.object().is_none() {
             let known = self.study(&remote, &order.procedure.study_uid).await?;
-            let object = sr::basic_text(order, &reading(parcel, known), self.clock.now());
+            let (reading, now) = (reading(parcel, known), self.clock.now());
+            let object = match parcel.what {
+                ParcelKind::Text => sr::basic_text(order, &reading, now),
+                ParcelKind::Document => {
+                    pdf::encapsulated(order, &reading, parcel.document, &parcel.content(), now)
+                }
+            };
             let (uid, bytes) = (object.meta.sop_instance.clone(), object.bytes());
             let (ris, mut made) = (self.ris.clone(), parcel.clone());
             *parcel =
@@ -224,7 +231,10 @@ impl Creator {
     ) -> Result<Duration, StoreError> {
         let peer = self.to.name();
         let accession = parcel.report.accession.clone();
-        let what = format!("the structured report of order {accession}");
+        let what = match parcel.what {
+            ParcelKind::Text => format!("the structured report of order {accession}"),
+            ParcelKind::Document => format!("the PDF of the report of order {accession}"),
+        };
         let again = format!("`pacslab report send {accession}` tries it again");
         let ids = Identifiers {
             accession,
@@ -289,7 +299,7 @@ const OF_STUDY: &[Tag] =
 /// What the object says, beside what the order tells.
 fn reading(parcel: &Parcel, known: Known) -> Reading {
     let record = &parcel.report;
-    let own = |class: &Uid| class.as_str().starts_with("1.2.840.10008.5.1.4.1.1.88.");
+    let own = |class: &Uid| crate::export::DOCUMENTS.contains(&class.as_str());
     let text = |tag| known.study.str(tag).to_owned();
     Reading {
         sections: record.sections.iter().map(|one| (one.code.clone(), one.text.clone())).collect(),

@@ -1,8 +1,13 @@
 //! Rendered frames and thumbnails. PS3.18 10.4.1.1.3, 8.3.5.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, Query as Params, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use pacslab_codec::{Function, Options, Window};
+use pacslab_dicom::Value;
+use pacslab_model::tags;
 use serde::Deserialize;
 
 use super::Place;
@@ -10,6 +15,9 @@ use super::accept::{AcceptParam, accepted};
 use crate::door::{At, Door};
 use crate::error::{Error, Result};
 use crate::object::{self, Format};
+
+/// Encapsulated PDF Storage.
+const ENCAPSULATED_PDF: &str = "1.2.840.10008.5.1.4.1.1.104.1";
 
 /// The longer side of a thumbnail.
 const THUMBNAIL: u32 = 128;
@@ -39,7 +47,39 @@ pub(super) async fn instance(
     Params(params): Params<RenderParams>,
     headers: HeaderMap,
 ) -> Result {
+    if let Some(pdf) = document(&door, &place, &params, &headers).await? {
+        return Ok(pdf);
+    }
     render(&door, &place, 1, &params, None, &headers).await
+}
+
+/// An encapsulated PDF is rendered as what it is. PS3.18 8.7.4.
+async fn document(
+    door: &Arc<Door>,
+    place: &Place,
+    params: &RenderParams,
+    headers: &HeaderMap,
+) -> Result<Option<Response>> {
+    let stored = object::stored(door, place.scope()).await?;
+    if stored.sop_class.as_str() != ENCAPSULATED_PDF {
+        return Ok(None);
+    }
+    let takes = accepted(&AcceptParam::of(params.accept.clone()), headers);
+    if !takes.iter().any(|one| ["application/pdf", "*/*"].contains(&one.inner().as_str())) {
+        return Err(Error::NotAcceptable("a PDF is rendered as application/pdf".to_owned()));
+    }
+    let object = door.archive.object(&stored).await?;
+    let bytes = object::with(object, |object| {
+        let set = object::head(&object)?;
+        let held = set.get(tags::ENCAPSULATED_DOCUMENT).map(|element| &element.value);
+        let Some(Value::Bytes(bytes)) = held else {
+            return Err(Error::NotFound("the object has no document".to_owned()));
+        };
+        let length = set.number(tags::ENCAPSULATED_DOCUMENT_LENGTH).map(|length| length as usize);
+        Ok(bytes[..length.unwrap_or(bytes.len()).min(bytes.len())].to_vec())
+    })
+    .await?;
+    Ok(Some(([(header::CONTENT_TYPE, "application/pdf")], bytes).into_response()))
 }
 
 pub(super) async fn thumbnail(

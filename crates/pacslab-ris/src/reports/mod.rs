@@ -69,7 +69,9 @@ pub struct ReportDocument {
 
 impl ReportRecord {
     fn is_said_by(&self, other: &Self) -> bool {
-        self.sections == other.sections && self.interpreter == other.interpreter
+        self.sections == other.sections
+            && self.documents == other.documents
+            && self.interpreter == other.interpreter
     }
 
     /// Whether the lab makes an object of it.
@@ -319,8 +321,14 @@ impl Work<'_> {
     ) -> Result<ReportApplied, RefusedReport> {
         let at = key(&record.accession, &record.issuer);
         let before = REPORTS.get(self.papers(), &at)?.unwrap_or_default();
+        // a document of the same length may be another one
+        let mut same_documents = before.documents == record.documents;
+        for (document, bytes) in before.documents.iter().zip(documents) {
+            let kept = DOCUMENTS.get(self.papers(), &document.key)?;
+            same_documents &= kept.is_some_and(|kept| kept == *bytes);
+        }
         let same = |before: &ReportRecord, record: &ReportRecord| {
-            before.sections == record.sections && before.documents == record.documents
+            before.sections == record.sections && same_documents
         };
         let mut told = told;
         if before.state.is_signed() && told == ReportStatus::Final && !same(&before, &record) {
@@ -366,7 +374,7 @@ impl Work<'_> {
         }
         if !record.unmatched {
             record.objects = before.objects;
-            self.report_follows(&at, &mut record)?;
+            self.report_follows(&at, &mut record, documents)?;
         }
         REPORTS.put(self.papers(), &at, &record, self.now())?;
         for old in before.documents.iter().skip(record.documents.len()) {

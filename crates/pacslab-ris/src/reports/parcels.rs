@@ -26,6 +26,10 @@ pub struct Parcel {
     pub report: ReportRecord,
     /// Its key.
     of: String,
+    /// Which of the documents, from 1; 0: it is the text.
+    pub document: u32,
+    /// The document: Base64.
+    content: String,
     /// The object as it is sent, once it has been made: Base64.
     object: String,
     /// How often it has been tried in vain.
@@ -37,6 +41,8 @@ pub struct Parcel {
 pub enum ParcelKind {
     /// The text, as a structured report.
     Text,
+    /// A PDF that came with it.
+    Document,
 }
 
 /// How far an object of a report is.
@@ -65,6 +71,11 @@ const WAITING: Drawer<Parcel> = Drawer::new("report to send");
 const DEAD: Drawer<Parcel> = Drawer::new("report not taken");
 
 impl Parcel {
+    /// The document as it came.
+    pub fn content(&self) -> Vec<u8> {
+        STANDARD.decode(&self.content).unwrap_or_default()
+    }
+
     /// The object as it was made: a Part 10 file.
     pub fn object(&self) -> Option<Vec<u8>> {
         let bytes = STANDARD.decode(&self.object).ok()?;
@@ -82,15 +93,25 @@ impl Work<'_> {
         &self,
         at: &str,
         record: &mut ReportRecord,
+        documents: &[&[u8]],
     ) -> Result<(), StoreError> {
-        // what no longer waits is told with the version that it was of
+        // of what was signed before, only what is not there yet is told
         let open = |object: &ReportObject| object.state != ObjectState::Sent;
         record.objects.retain(open);
+        let mut wanted = Vec::new();
         if record.is_object() {
+            wanted.push((ParcelKind::Text, 0, &[][..]));
+        }
+        if record.state.is_signed() {
+            let with = record.documents.iter().zip(documents).zip(1..);
+            let pdfs = with.filter(|((document, _), _)| document.media_type == "application/pdf");
+            wanted.extend(pdfs.map(|((_, bytes), at)| (ParcelKind::Document, at, *bytes)));
+        }
+        for (what, document, content) in wanted {
             let number = self.papers().next_number("report to send")?;
             record.objects.push(ReportObject {
                 number,
-                what: ParcelKind::Text,
+                what,
                 sop_instance: Uid::default(),
                 state: ObjectState::Waiting,
                 peer: String::new(),
@@ -98,9 +119,11 @@ impl Work<'_> {
             });
             let parcel = Parcel {
                 number,
-                what: ParcelKind::Text,
-                report: record.clone(),
+                what,
+                report: ReportRecord { objects: Vec::new(), ..record.clone() },
                 of: at.to_owned(),
+                document,
+                content: STANDARD.encode(content),
                 object: String::new(),
                 tries: 0,
             };

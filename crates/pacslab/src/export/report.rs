@@ -33,7 +33,10 @@ pub(crate) fn report(objects: &[&Dataset]) -> Option<ReportForExport> {
     let text = current.max_by_key(|text| written(text)).copied();
     let pdfs: Vec<&Dataset> = pdfs.into_iter().filter(|pdf| is_report(pdf)).collect();
     let last = pdfs.iter().map(|pdf| at(pdf)).max();
-    let latest: Vec<&Dataset> = pdfs.iter().filter(|pdf| Some(at(pdf)) == last).copied().collect();
+    // one that is older than the text is of what was said before
+    let of_now =
+        |pdf: &&&Dataset| Some(at(pdf)) == last && text.is_none_or(|text| at(text) <= at(pdf));
+    let latest: Vec<&Dataset> = pdfs.iter().filter(of_now).copied().collect();
     let mut report = match (text, latest.first()) {
         (Some(text), _) => read(text, &texts),
         (None, Some(pdf)) => ReportForExport {

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use base64::Engine;
 use serde_json::Value;
 
 use crate::support::lab::cli;
-use crate::support::{Lab, cli as spelled, dcmtk, files, needs, peers, wait};
+use crate::support::{Lab, cli as spelled, dcmtk, files, http, mllp, needs, peers, wait};
 
 /// Signs the report of an order.
 #[track_caller]
@@ -208,4 +209,83 @@ fn a_pacs_that_takes_no_reports_is_named_and_what_it_refused_is_sent_again() {
     assert_eq!(pacs.received(), [pacs.file_of(&uid)], "the same object");
     let told = lab.run(&["report", "send", "ACC1001"]).success();
     assert!(told.stdout.contains("nothing that was refused"), "{told}");
+}
+
+/// A PDF of an odd length.
+const PDF: &[u8] = b"%PDF-1.4\n% SYNTHETIC REPORT\ntrailer <<>>\n%%EOF";
+
+/// ORU^R01 with a document, alone or with a text.
+fn oru(accession: &str, control_id: &str, text: &str, document: &str) -> String {
+    let narrative = "OBX|1|TX|18782-3^Radiology Study observation (narrative)^LN|1|";
+    let text = match text {
+        "" => String::new(),
+        text => format!("{narrative}{text}||||||F\r"),
+    };
+    format!(
+        "MSH|^~\\&|RIS|HOSP|PACSLAB|LAB|20260105100000||ORU^R01^ORU_R01|{control_id}|P|2.5.1\r\
+         PID|1||P12345^^^HOSP||DOE^JANE||19800101|F\r\
+         OBR|1|{accession}|{accession}|CTCHW^CT CHEST W CONTRAST^99PACSLAB|||20260105090000|||||||\
+         ||||{accession}|RP{accession}|||20260105100000||CT|F|||||||4001&READER&RAY\r{text}\
+         OBX|2|ED|18748-4^Diagnostic imaging study^LN|1|RIS^AP^PDF^Base64^{document}||||||F\r"
+    )
+}
+
+#[test]
+fn a_pdf_that_comes_with_a_report_is_an_object_of_the_study() {
+    needs!("python", "findscu", "dciodvfy", "dcmdump");
+    let lab = Lab::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (uid, images) = scan(&lab, folder.path());
+    let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let packed = base64::engine::general_purpose::STANDARD.encode(PDF);
+    let answer = lab.order(&oru("ACC1001", "1", "Nothing seen.", &packed));
+    assert_eq!(mllp::field(&answer, "MSA", 1), "AA", "{answer}");
+    wait::until_true("text and document", || documents(lab.dicom, &uid).len() == 2);
+    // said again it is the same
+    lab.order(&oru("ACC1001", "2", "Nothing seen.", &packed));
+    let peer = format!("PACSLAB@127.0.0.1:{}", lab.dicom);
+    cli(&["get", "--accession", "ACC1001", "--pacs", &peer, "--out", &text("got")]).success();
+    let got = files(&folder.path().join("got"), "dcm");
+    dcmtk::assert_valid(&got);
+    let dumps: Vec<String> = got.iter().map(|file| dcmtk::dump(file)).collect();
+    let pdf = dumps.iter().find(|dump| dump.contains("=EncapsulatedPDFStorage")).expect("a PDF");
+    assert_eq!(dcmtk::value(pdf, "(0042,0010)").as_deref(), Some("SYNTHETIC report ACC1001"));
+    assert_eq!(dcmtk::value(pdf, "(0042,0012)").as_deref(), Some("application/pdf"));
+    assert_eq!(dcmtk::value(pdf, "(0008,0050)").as_deref(), Some("ACC1001"));
+    // it is in the report as FHIR has it, byte by byte, and so it is at its address
+    cli(&["fhir", "export", "--from", &text("got"), "--out", &text("read")]).success();
+    let report = exported(&folder.path().join("read"), &uid, images + 2);
+    let form = &report["presentedForm"][1];
+    assert_eq!((&form["contentType"], &form["data"]), (&"application/pdf".into(), &packed.into()));
+    spelled::fhir_export(lab.http, &uid, &folder.path().join("asked")).success();
+    let report = exported(&folder.path().join("asked"), &uid, images + 2);
+    let url = report["presentedForm"][1]["url"].as_str().unwrap();
+    let path = &url[url.find("/dicom-web").unwrap()..];
+    let rendered = http::get_accepting(lab.http, path, "application/pdf").ok();
+    assert_eq!(rendered.header("content-type"), Some("application/pdf"));
+    assert_eq!(rendered.body, PDF);
+}
+
+#[test]
+fn a_document_alone_is_a_report_and_a_damaged_one_is_told_where_it_is() {
+    needs!("findscu");
+    let lab = Lab::start();
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    let uid = study_of(&lab, "ACC1001");
+    for (damaged, component) in [("JVBERi0xLjQK*", "5"), ("", "5")] {
+        let answer = lab.order(&oru("ACC1001", "1", "", damaged));
+        assert_eq!(mllp::field(&answer, "MSA", 1), "AE", "{answer}");
+        assert!(answer.contains(&format!("ERR||OBX^1^5^1^{component}|10")), "{answer}");
+    }
+    assert_eq!(lab.get("/ris/reports/ACC1001").status, 404, "nothing is kept of it");
+    let packed = base64::engine::general_purpose::STANDARD.encode(PDF);
+    let answer = lab.order(&oru("ACC1001", "2", "", &packed));
+    assert_eq!(mllp::field(&answer, "MSA", 1), "AA", "{answer}");
+    let stored = wait::until("the PDF", || documents(lab.dicom, &uid).pop());
+    assert!(stored.contains("=EncapsulatedPDFStorage"), "{stored}");
+    // as long, and another one
+    let other = base64::engine::general_purpose::STANDARD.encode(PDF.to_ascii_uppercase());
+    let answer = lab.order(&oru("ACC1001", "3", "", &other));
+    assert!(answer.contains("read as a correction"), "{answer}");
+    wait::until_true("the other PDF", || documents(lab.dicom, &uid).len() == 2);
 }

@@ -55,7 +55,11 @@ impl crate::cmd::Run for Args {
                 _ if problem.is_empty() => "about to be sent".to_owned(),
                 _ => format!("not sent to {to} yet: {problem}"),
             };
-            context.out.line(format!("\nstructured report {}: {state}", text(object, "/sop_instance")));
+            let what = match text(object, "/what").as_str() {
+                "document" => "encapsulated PDF",
+                _ => "structured report",
+            };
+            context.out.line(format!("\n{what} {}: {state}", text(object, "/sop_instance")));
         }
         for link in report["links"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             context.out.line(format!("\n{}", crate::output::printable(link)));
