@@ -203,13 +203,18 @@ impl<'a> Work<'a> {
                 return Err(StoreError::Other(text));
             }
         };
-        let changed = &mut self.after.borrow_mut().changed;
-        match changed.iter_mut().find(|held| held.now.same_key(order)) {
-            Some(held) => held.now.clone_from(order),
-            None => {
-                let before = known.map(|known| known.order.clone());
-                changed.push(Changed { before, now: order.clone() });
+        {
+            let changed = &mut self.after.borrow_mut().changed;
+            match changed.iter_mut().find(|held| held.now.same_key(order)) {
+                Some(held) => held.now.clone_from(order),
+                None => {
+                    let before = known.map(|known| known.order.clone());
+                    changed.push(Changed { before, now: order.clone() });
+                }
             }
+        }
+        if done == Done::Created {
+            self.attach_report(order)?;
         }
         Ok(done)
     }

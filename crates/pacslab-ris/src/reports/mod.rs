@@ -5,6 +5,7 @@
 //! of the one before; documents lie beside it. What follows from a signed report for the archive is
 //! left on the desk as well, and whoever has both takes it from there.
 
+mod late;
 mod parcels;
 mod state;
 
@@ -51,6 +52,9 @@ pub struct ReportRecord {
     /// No order is known that it would be about.
     pub unmatched: bool,
     pub changed_at: Option<Moment>,
+    /// It came before its order, and is attached to it just now.
+    #[serde(skip)]
+    late: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -130,6 +134,10 @@ const DOCUMENTS: Drawer<Vec<u8>> = Drawer::new("report document");
 
 fn key(accession: &str, issuer: &str) -> String {
     format!("{accession}\u{1f}{issuer}")
+}
+
+fn document_key(of: &str, number: usize) -> String {
+    format!("{of}\u{1f}{number}")
 }
 
 /// Of a report that fits no order; no issuer is called so.
@@ -251,7 +259,7 @@ impl Work<'_> {
             record.documents.push(ReportDocument {
                 media_type: document.media_type.clone(),
                 size: document.bytes.len(),
-                key: format!("{}\u{1f}{at}", key(&record.accession, &record.issuer)),
+                key: document_key(&key(&record.accession, &record.issuer), at),
             });
         }
         let bytes: Vec<&[u8]> = told.documents.iter().map(|one| &one.bytes[..]).collect();
@@ -416,7 +424,8 @@ impl Work<'_> {
             true => String::new(),
             false => format!(", read by {}", record.interpreter),
         };
-        let text = format!("report of order {} is {state}{by}", record.accession);
+        let late = if record.late { "; it had come before its order" } else { "" };
+        let text = format!("report of order {} is {state}{by}{late}", record.accession);
         let outcome = if remarks.is_empty() { Outcome::Ok } else { Outcome::Warning };
         let event = Event::new(self.now(), events::REPORT, text).outcome(outcome);
         let event = event.ids(Identifiers {

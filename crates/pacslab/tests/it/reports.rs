@@ -289,3 +289,61 @@ fn a_document_alone_is_a_report_and_a_damaged_one_is_told_where_it_is() {
     assert!(answer.contains("read as a correction"), "{answer}");
     wait::until_true("the other PDF", || documents(lab.dicom, &uid).len() == 2);
 }
+
+/// Events of reports of an order.
+fn told(lab: &Lab, accession: &str) -> Vec<String> {
+    let lines = lab.get(&format!("/pacslab/events?accession={accession}&limit=1000")).ok().text();
+    let lines = lines.lines().filter(|line| line.contains("it had come before its order"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_report_that_came_before_its_order_is_attached_when_that_comes() {
+    needs!("findscu");
+    let lab = Lab::start();
+    let packed = base64::engine::general_purpose::STANDARD.encode(PDF);
+    let answer = lab.order(&oru("ACC1001", "1", "Nothing seen.", &packed));
+    assert!(
+        answer.contains("order ACC1001 is not known; the report is kept unmatched"),
+        "{answer}"
+    );
+    let listed = lab.run(&["report", "list"]).success().stdout;
+    assert!(listed.contains("no such order"), "{listed}");
+    // an order of somebody else does not get it
+    lab.order(&oru("ACC1002", "2", "Nothing seen.", &packed));
+    lab.place("ACC1002", "P77777", "PYMOD1");
+    assert_eq!(lab.get("/ris/orders/ACC1002").ok().json()["state"], "SCHEDULED");
+    let events = lab.get("/pacslab/events?kind=ris.unmatched").ok().text();
+    assert!(
+        events.contains("a report of patient 'P12345' came with the number ACC1002"),
+        "{events}"
+    );
+    // its own gets all of it, over a crash
+    let lab = lab.kill_and_restart();
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    assert_eq!(lab.get("/ris/orders/ACC1001").ok().json()["state"], "FINAL");
+    let report = lab.get("/ris/reports/ACC1001").ok().json();
+    assert_eq!(
+        (&report["unmatched"], &report["state"]),
+        (&false.into(), &"FINAL".into()),
+        "{report}"
+    );
+    let path = report["documents"][0]["path"].as_str().unwrap();
+    assert_eq!(lab.get(path).ok().body, PDF);
+    let uid = study_of(&lab, "ACC1001");
+    wait::until_true("text and document in the study", || documents(lab.dicom, &uid).len() == 2);
+    // told once, and what is said again changes nothing
+    lab.order(&oru("ACC1001", "3", "Nothing seen.", &packed));
+    lab.run(&["order", "change", "ACC1001", "--priority", "stat"]).success();
+    wait::until_true("the event", || !told(&lab, "ACC1001").is_empty());
+    assert_eq!(told(&lab, "ACC1001").len(), 1, "{:?}", told(&lab, "ACC1001"));
+    let listed = lab.get("/ris/reports").ok().json();
+    assert_eq!(listed.as_array().unwrap().len(), 2, "it is no longer kept twice: {listed}");
+    // by command as well as by message, and by the placer's number
+    let placed = oru("ACC1003", "4", "Nothing seen.", &packed).replace("||||ACC1003|RP", "|||||RP");
+    lab.order(&placed);
+    let order = ["order", "new", "--exam", "CTCHW", "--patient-id", "P12345", "--name", "DOE^JANE"];
+    lab.run(&[&order[..], &["--accession", "ACC1003"]].concat()).success();
+    let shown = lab.run(&["report", "show", "ACC1003"]).success().stdout;
+    assert!(shown.contains("FINAL") && shown.contains("READER^RAY"), "{shown}");
+}
