@@ -14,7 +14,9 @@ use pacslab_archive::{Peers, Retries};
 use pacslab_dicom::{Dataset, file};
 use pacslab_dimse::pdu::ProposedContext;
 use pacslab_dimse::service::store::StoreRequest;
-use pacslab_dimse::{Association, Error as Dimse, Proposal, Remote, Requestor, Status};
+use pacslab_dimse::{
+    Association, Error as Dimse, Proposal, Remote, Requestor, SecureConnector, Status,
+};
 use pacslab_modality::pdf;
 use pacslab_modality::sr::{self, Reading};
 use pacslab_model::order::Order;
@@ -27,6 +29,7 @@ use tokio::time::sleep;
 
 use crate::client::reachable;
 use crate::config::Config;
+use crate::tls::{Caller, Files};
 
 /// How long to wait when the desk cannot be read.
 const DESK: Duration = Duration::from_secs(1);
@@ -44,6 +47,8 @@ pub(crate) struct Creator {
 
 /// The PACS that gets the objects.
 pub(crate) enum To {
+    /// The embedded one, at its own door.
+    Own(Remote),
     At(Remote),
     /// A name of `[peers]`, which may change while the department runs.
     Peer(String, Arc<Peers>),
@@ -58,19 +63,19 @@ impl To {
         }
         let dicom = &config.dicom;
         let (aet, host) = (dicom.aet.clone(), reachable(own.ip()));
-        Self::At(Remote { aet, host, port: own.port(), tls: dicom.tls })
+        Self::Own(Remote { aet, host, port: own.port(), tls: dicom.tls })
     }
 
     fn name(&self) -> String {
         match self {
-            Self::At(remote) => remote.aet.to_string(),
+            Self::Own(remote) | Self::At(remote) => remote.aet.to_string(),
             Self::Peer(name, _) => name.clone(),
         }
     }
 
     fn remote(&self) -> Result<Remote, Failed> {
         match self {
-            Self::At(remote) => Ok(remote.clone()),
+            Self::Own(remote) | Self::At(remote) => Ok(remote.clone()),
             Self::Peer(name, peers) => match peers.get(name) {
                 Some(peer) if peer.is_reachable() => Ok(peer.remote()),
                 _ => Err(Failed::Later(format!(
@@ -109,13 +114,19 @@ impl Creator {
     /// `us` is who else of the department calls: events, clock and TLS are the same.
     pub(crate) fn new(config: &Config, ris: Arc<Ris>, to: To, us: Requestor) -> Self {
         let of = &config.reports;
+        let files = Files::of(&config.tls);
+        let secure: Option<Arc<dyn SecureConnector>> = match &to {
+            // our own certificate may be for a name by which nobody calls from here
+            To::Own(_) => Some(Arc::new(Caller::new(Files { ca: files.cert.clone(), ..files }))),
+            To::At(_) | To::Peer(..) => us.secure,
+        };
         Self {
             ris,
             to,
             retries: Retries { attempts: of.attempts, first: of.retry_after },
             clock: us.clock.clone(),
             emit: us.events.clone(),
-            us: Requestor { aet: of.aet.clone(), ..us },
+            us: Requestor { aet: of.aet.clone(), secure, ..us },
         }
     }
 

@@ -262,6 +262,24 @@ fn the_demo_plays_with_tls() {
     cli(&["demo", "--exit", "--ephemeral", "--config", config.to_str().unwrap()]).success();
 }
 
+/// The report creator calls the door of this very computer, whatever its certificate is for.
+#[test]
+fn a_signed_report_reaches_the_embedded_pacs_over_tls() {
+    let made = Certificates::init();
+    made.odd(&["pacs.example.org"], (2020, 2090));
+    let signed = |lab: Lab| {
+        lab.place("ACC1001", "P12345", "PYMOD1");
+        lab.run(&["report", "sign", "ACC1001", "--findings", "Seen.", "--by", "READER^RAY"])
+            .success();
+        wait::until_true("the structured report", || {
+            lab.get("/ris/reports/ACC1001").ok().json()["objects"][0]["state"] == "sent"
+        });
+        assert_eq!(lab.get("/statistics").json()["CountInstances"], 1);
+    };
+    signed(made.lab("required").config(DICOM).start());
+    signed(Lab::setup().config(&made.config("odd", "none")).config(DICOM).start());
+}
+
 #[test]
 fn curl_and_our_commands_speak_https() {
     needs!("curl");
