@@ -35,6 +35,15 @@ fn scan(lab: &Lab, folder: &Path) -> (String, usize) {
     (study_of(lab, "ACC1001"), files(&out, "dcm").len())
 }
 
+/// Waits until the event log says something; it is written a moment later.
+#[track_caller]
+fn until_told(lab: &Lab, which: &str, said: &str) -> String {
+    wait::until(said, || {
+        let events = lab.get(&format!("/pacslab/events?{which}&limit=1000")).ok().text();
+        events.lines().find(|event| event.contains(said)).map(str::to_owned)
+    })
+}
+
 /// The study UID of an order.
 fn study_of(lab: &Lab, accession: &str) -> String {
     let order = lab.get(&format!("/ris/orders/{accession}")).ok().json();
@@ -127,12 +136,9 @@ fn the_report_creator_calls_the_embedded_pacs_however_strict_that_is() {
         objects(&lab, "ACC1001").pop().filter(|object| object["state"] == "sent")
     });
     assert!(stored.contains(object["sop_instance"].as_str().unwrap()), "{stored} {object}");
-    let events = lab.get("/pacslab/events?accession=ACC1001").ok().text();
-    assert!(
-        events.contains("the structured report of order ACC1001 was stored at PACSLAB"),
-        "{events}"
-    );
-    assert!(events.contains("REPORTS"), "it has a title of its own: {events}");
+    let stored = "the structured report of order ACC1001 was stored at PACSLAB";
+    until_told(&lab, "accession=ACC1001", stored);
+    until_told(&lab, "kind=dimse", "REPORTS@");
     // nobody took images
     assert_eq!(lab.get("/ris/orders/ACC1001").json()["steps"][0]["status"], "SCHEDULED");
     let shown = lab.run(&["report", "show", "ACC1001"]).success().stdout;
@@ -176,6 +182,27 @@ fn reports_wait_for_a_pacs_that_is_away_and_arrive_once_each() {
     wait::until_true("the third", || pacs.received().len() == 3);
 }
 
+/// Killed between the object and its answer, the lab cannot know that it has arrived.
+#[test]
+fn what_was_on_its_way_at_sigkill_is_sent_again_as_the_same_object() {
+    needs!("storescp");
+    let port = wait::free_port();
+    let pacs = dcmtk::StoreScp::at("SLOW", port, &["--sleep-after", "1"]);
+    let lab = sending("SLOW", port);
+    lab.place("ACC1001", "P12345", "PYMOD1");
+    sign(&lab, "ACC1001", "Nothing seen.", "Normal.");
+    let first = wait::until("the object", || pacs.received().pop());
+    let lab = lab.kill_and_restart();
+    let object = wait::until("its answer", || {
+        objects(&lab, "ACC1001").pop().filter(|object| object["state"] == "sent")
+    });
+    assert!(
+        first.to_string_lossy().ends_with(object["sop_instance"].as_str().unwrap()),
+        "{object}"
+    );
+    assert_eq!(pacs.received(), [first]);
+}
+
 #[test]
 fn a_pacs_that_takes_no_reports_is_named_and_what_it_refused_is_sent_again() {
     needs!("wlmscpfs", "storescp");
@@ -193,12 +220,9 @@ fn a_pacs_that_takes_no_reports_is_named_and_what_it_refused_is_sent_again() {
         shown.contains("not taken by PACS2: the peer does not accept Basic Text SR"),
         "{shown}"
     );
-    let events = lab.get("/pacslab/events?kind=ris.report").ok().text();
-    assert!(
-        events.contains("PACS2 does not take the structured report of order ACC1001"),
-        "{events}"
-    );
-    assert!(events.contains("pacslab report send ACC1001"), "{events}");
+    let refusal = "PACS2 does not take the structured report of order ACC1001";
+    let event = until_told(&lab, "kind=ris.report.sent", refusal);
+    assert!(event.contains("pacslab report send ACC1001"), "{event}");
     let lab = lab.kill_and_restart();
     let pacs = dcmtk::StoreScp::start("TAKES", &[]);
     let peer = format!("TAKES@127.0.0.1:{}", pacs.port);
@@ -313,11 +337,8 @@ fn a_report_that_came_before_its_order_is_attached_when_that_comes() {
     lab.order(&oru("ACC1002", "2", "Nothing seen.", &packed));
     lab.place("ACC1002", "P77777", "PYMOD1");
     assert_eq!(lab.get("/ris/orders/ACC1002").ok().json()["state"], "SCHEDULED");
-    let events = lab.get("/pacslab/events?kind=ris.unmatched").ok().text();
-    assert!(
-        events.contains("a report of patient 'P12345' came with the number ACC1002"),
-        "{events}"
-    );
+    let other = "a report of patient 'P12345' came with the number ACC1002";
+    until_told(&lab, "kind=ris.unmatched", other);
     // its own gets all of it, over a crash
     let lab = lab.kill_and_restart();
     lab.place("ACC1001", "P12345", "PYMOD1");
