@@ -130,6 +130,8 @@ pub struct ReportApplied {
 }
 
 const REPORTS: Drawer<ReportRecord> = Drawer::new("report");
+/// The keys of those that fit no order.
+const UNMATCHED_KEYS: Drawer<()> = Drawer::new("report without order");
 const DOCUMENTS: Drawer<Vec<u8>> = Drawer::new("report document");
 
 fn key(accession: &str, issuer: &str) -> String {
@@ -380,7 +382,9 @@ impl Work<'_> {
             record.sections = Vec::new();
             record.documents = Vec::new();
         }
-        if !record.unmatched {
+        if record.unmatched {
+            UNMATCHED_KEYS.put(self.papers(), &at, &(), self.now())?;
+        } else {
             record.objects = before.objects;
             self.report_follows(&at, &mut record, documents)?;
         }
