@@ -11,14 +11,15 @@ use pacslab_dimse::service::get::{Failed, Object};
 use pacslab_dimse::{Contexts, Error, Payload};
 use pacslab_model::{Uid, uids};
 use pacslab_store::{Reading, StoreError, Stored};
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use crate::archive::{Archive, ArchiveError, syntax_of};
 use crate::decoded::Decoded;
 use crate::pieces::{Body, Piece, Pieces};
 
-/// Instances for one receiver, in their order. While some are sent, the next are read.
+/// Instances for one receiver, in their order. What the system has in memory is read when its turn
+/// comes; of what the device has to be asked for, the next are read while some are sent.
 #[derive(Debug)]
 pub struct Outgoing {
     archive: Arc<Archive>,
@@ -28,7 +29,11 @@ pub struct Outgoing {
     ready: VecDeque<(Stored, Result<Object, String>)>,
     /// For what is ready, and the last that was taken.
     held: Option<OwnedSemaphorePermit>,
+    /// For what is ready, if the last that was taken is of another batch.
+    prepared: Option<OwnedSemaphorePermit>,
     ahead: Option<Ahead>,
+    /// So many batches are read by another thread before memory is tried again.
+    cold: u32,
 }
 
 /// A batch that is being read.
@@ -42,6 +47,12 @@ struct Ahead {
 /// Bytes that are read at once: several instances, or a piece of one that is larger.
 pub(crate) const BATCH: usize = 1 << 20;
 
+/// The same where they are in memory, so that the first leaves soon.
+const NOW: usize = 128 << 10;
+
+/// After a batch that was not in memory, so many are not expected there.
+const COLD: u32 = 8;
+
 /// Of an object that comes in pieces these are in memory: one is sent, the next is read.
 const PIECES: u64 = 2 * BATCH as u64;
 
@@ -54,8 +65,8 @@ pub(crate) const OUTGOING: usize = 256 << 10;
 impl Outgoing {
     pub fn new(archive: Arc<Archive>, instances: Vec<Stored>) -> Self {
         let waiting = instances.into();
-        let (ready, held) = (VecDeque::new(), None);
-        Self { archive, waiting, contexts: None, ready, held, ahead: None }
+        let (ready, held, prepared) = (VecDeque::new(), None, None);
+        Self { archive, waiting, contexts: None, ready, held, prepared, ahead: None, cold: 0 }
     }
 
     /// How many are left.
@@ -81,15 +92,22 @@ impl Outgoing {
         contexts: &Arc<Contexts>,
     ) -> Option<(Stored, Result<Object, String>)> {
         self.turn_to(contexts);
+        if let Some(prepared) = self.prepared.take() {
+            // the last one of another batch was sent
+            self.held = Some(prepared);
+        }
         if self.ready.is_empty() {
             // the last one was sent
             self.held = None;
             if self.ahead.is_none() && !self.waiting.is_empty() {
-                let (count, room) = self.next_batch(contexts);
+                let (count, room) = self.next_batch(contexts, self.at_once());
                 let room = self.archive.outgoing.clone().acquire_many_owned(room).await;
                 // nobody closes it
-                self.read(contexts, count, room.ok()?);
+                let room = room.ok()?;
+                self.held = self.read(contexts, count, room);
             }
+        }
+        if self.ready.is_empty() {
             // put back only by its end: this future may be dropped while it waits
             let objects = (&mut self.ahead.as_mut()?.reading).await;
             let Ahead { batch, held, .. } = self.ahead.take()?;
@@ -99,8 +117,26 @@ impl Outgoing {
             });
             self.ready = batch.iter().cloned().zip(objects).collect();
         }
-        self.read_ahead(contexts);
-        self.ready.pop_front()
+        let taken = self.ready.pop_front();
+        if self.cold > 0 {
+            // another thread reads while this one is sent
+            self.prepare();
+        }
+        taken
+    }
+
+    /// To be called when the last that was taken has been sent: while the receiver takes it in, the
+    /// next is read, if there is room for it now.
+    pub fn prepare(&mut self) {
+        let Some(contexts) = self.contexts.clone() else { return };
+        let enough = self.ahead.is_some() || (self.cold == 0 && !self.ready.is_empty());
+        if enough || self.waiting.is_empty() {
+            return;
+        }
+        let (count, room) = self.next_batch(&contexts, self.at_once());
+        if let Ok(held) = self.archive.outgoing.clone().try_acquire_many_owned(room) {
+            self.prepared = self.read(&contexts, count, held);
+        }
     }
 
     /// Those that were taken come again before the others.
@@ -131,26 +167,19 @@ impl Outgoing {
         while let Some((stored, _)) = self.ready.pop_back() {
             self.waiting.push_front(stored);
         }
+        self.prepared = None;
     }
 
-    /// Reads the next ones while others are sent, if there is room for them now.
-    fn read_ahead(&mut self, contexts: &Arc<Contexts>) {
-        if self.ahead.is_some() || self.waiting.is_empty() {
-            return;
-        }
-        let (count, room) = self.next_batch(contexts);
-        match self.archive.outgoing.clone().try_acquire_many_owned(room) {
-            Ok(held) => self.read(contexts, count, held),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
-        }
+    fn at_once(&self) -> usize {
+        if self.cold == 0 { NOW } else { BATCH }
     }
 
     /// How many are read at once, and the room for them.
-    fn next_batch(&self, contexts: &Contexts) -> (usize, u32) {
+    fn next_batch(&self, contexts: &Contexts, at_once: usize) -> (usize, u32) {
         let (mut count, mut bytes) = (0, 0);
         for stored in &self.waiting {
             let more = bytes + stored.location.len;
-            if count > 0 && more > BATCH as u64 {
+            if count > 0 && more > at_once as u64 {
                 break;
             }
             (count, bytes) = (count + 1, more);
@@ -163,12 +192,65 @@ impl Outgoing {
         (count, (bytes >> 10).clamp(1, OUTGOING as u64) as u32)
     }
 
-    fn read(&mut self, contexts: &Arc<Contexts>, count: usize, held: OwnedSemaphorePermit) {
+    /// Reads a batch. Where it is in memory it is ready, and its room is given back; else another
+    /// thread reads it.
+    fn read(
+        &mut self,
+        contexts: &Arc<Contexts>,
+        count: usize,
+        held: OwnedSemaphorePermit,
+    ) -> Option<OwnedSemaphorePermit> {
+        if self.cold == 0 {
+            let batch = &self.waiting.make_contiguous()[..count];
+            if let Some(objects) = objects_now(&self.archive, contexts, batch) {
+                self.ready = self.waiting.drain(..count).zip(objects).collect();
+                return Some(held);
+            }
+            self.cold = COLD;
+        }
+        self.cold -= 1;
         let batch: Arc<[Stored]> = self.waiting.drain(..count).collect();
         let (archive, contexts, job) = (self.archive.clone(), contexts.clone(), batch.clone());
         let reading = tokio::task::spawn_blocking(move || objects(&archive, &contexts, &job));
         self.ahead = Some(Ahead { batch, held, reading });
+        None
     }
+}
+
+/// Reads a batch without waiting for the device. `None`: it may have to be waited for, or something
+/// else takes time.
+fn objects_now(
+    archive: &Arc<Archive>,
+    contexts: &Contexts,
+    batch: &[Stored],
+) -> Option<Vec<Result<Object, String>>> {
+    let as_stored = |one: &Stored| fit(contexts, one).is_ok_and(|fits| fits == one.transfer_syntax);
+    if !batch.iter().all(as_stored) {
+        return None;
+    }
+    let mut piece = archive.large.take();
+    if let [one] = batch
+        && one.location.len > piece.bytes.len() as u64
+    {
+        let mut reading = Reading::of(one.location);
+        let read = archive.read_next_now(one, &mut reading, &mut piece.bytes)?;
+        let read = read.map_err(|error| error.to_string());
+        let first = read.and_then(|read| body(archive, one, piece.freeze(read), reading, true));
+        return Some(vec![first.map(|body| object(one, one.transfer_syntax.clone(), body))]);
+    }
+    let (mut end, mut ranges) = (0, Vec::with_capacity(batch.len()));
+    for one in batch {
+        // a batch is no longer than its buffer
+        let range = end..end + one.location.len as usize;
+        end = range.end;
+        let mut reading = Reading::of(one.location);
+        let read = archive.read_next_now(one, &mut reading, &mut piece.bytes[range.clone()])?;
+        if read.is_ok() && reading.left() > 0 {
+            return None;
+        }
+        ranges.push(read.map(|_| range));
+    }
+    Some(sliced(batch, contexts, &piece.freeze(end), ranges))
 }
 
 /// Reads a batch: small ones one behind the other into one buffer, of a large one the beginning.
@@ -191,7 +273,16 @@ fn objects(
         archive.read_whole(stored, &mut piece.bytes[start..end]).map(|()| start..end)
     };
     let ranges: Vec<_> = batch.iter().map(read).collect();
-    let bytes = piece.freeze(end);
+    sliced(batch, contexts, &piece.freeze(end), ranges)
+}
+
+/// The objects of a batch out of the bytes of all.
+fn sliced(
+    batch: &[Stored],
+    contexts: &Contexts,
+    bytes: &Bytes,
+    ranges: Vec<Result<Range<usize>, StoreError>>,
+) -> Vec<Result<Object, String>> {
     let of = |(stored, range): (&Stored, Result<Range<usize>, StoreError>)| {
         let transfer_syntax = fit(contexts, stored)?;
         let file = bytes.slice(range.map_err(|error| error.to_string())?);
@@ -218,11 +309,21 @@ fn large(
     let mut reading = Reading::of(stored.location);
     let read = archive.read_next(stored, &mut reading, &mut piece.bytes);
     let first = piece.freeze(read.map_err(|error| error.to_string())?);
+    let body = body(archive, stored, first, reading, false)?;
+    Ok(object(stored, transfer_syntax, body))
+}
+
+/// The data set of a file whose first piece has been read, from memory or not.
+fn body(
+    archive: &Arc<Archive>,
+    stored: &Stored,
+    first: Bytes,
+    reading: Reading,
+    now: bool,
+) -> Result<Payload, String> {
     let (_, start) = file::read_meta(&first).map_err(|error| error.to_string())?;
-    let pool = archive.large.clone();
-    let rest = Pieces::new(archive.clone(), stored.clone(), pool, reading);
-    let body = Body { first: Some(first.slice(start..)), rest };
-    Ok(object(stored, transfer_syntax, Payload::Pieces(Box::new(body))))
+    let rest = Pieces::new(archive.clone(), stored.clone(), archive.large.clone(), reading, now);
+    Ok(Payload::Pieces(Box::new(Body { first: Some(first.slice(start..)), rest })))
 }
 
 /// The data set of a file in the transfer syntax to send in.

@@ -14,12 +14,15 @@ use tokio::task::JoinHandle;
 use crate::archive::{Archive, ArchiveError};
 use crate::events;
 
-/// The body of an instance. While a piece is sent, the next is read.
+/// The body of an instance. What the system has in memory is read when its turn comes, which is
+/// faster than asking another thread; else, while a piece is sent, the next is read.
 #[derive(Debug)]
 pub struct Pieces {
     archive: Arc<Archive>,
     stored: Stored,
     pool: Arc<Pool>,
+    /// A piece was not in memory: those behind it will not be, either.
+    cold: bool,
     /// What has not been begun.
     left: Option<Reading>,
     ahead: Option<JoinHandle<Result<(Reading, Bytes), StoreError>>>,
@@ -31,8 +34,9 @@ impl Pieces {
         stored: Stored,
         pool: Arc<Pool>,
         left: Reading,
+        now: bool,
     ) -> Self {
-        Self { archive, stored, pool, left: Some(left), ahead: None }
+        Self { archive, stored, pool, cold: !now, left: Some(left), ahead: None }
     }
 
     /// Whether nothing comes any more.
@@ -45,6 +49,9 @@ impl Pieces {
     /// # Errors
     /// The object is gone or damaged: what was handed out so far is not to be believed.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        if let Some(read) = self.read_now() {
+            return read.map(Some);
+        }
         self.read_ahead();
         // put back only by its end: this future may be dropped while it waits
         let Some(ahead) = &mut self.ahead else { return Ok(None) };
@@ -56,8 +63,20 @@ impl Pieces {
         Ok(Some(bytes))
     }
 
+    /// The next piece, if it is in memory.
+    fn read_now(&mut self) -> Option<Result<Bytes, ArchiveError>> {
+        if self.cold || self.is_over() {
+            return None;
+        }
+        let reading = self.left.as_mut()?;
+        let mut piece = self.pool.take();
+        let read = self.archive.read_next_now(&self.stored, reading, &mut piece.bytes);
+        self.cold = read.is_none();
+        Some(read?.map(|read| piece.freeze(read)).map_err(ArchiveError::from))
+    }
+
     fn read_ahead(&mut self) {
-        if self.is_over() || self.ahead.is_some() {
+        if !self.cold || self.is_over() || self.ahead.is_some() {
             return;
         }
         let Some(mut reading) = self.left.take() else { return };
@@ -99,7 +118,7 @@ impl Archive {
     /// The body of an instance, for who does not need it whole.
     pub fn pieces(self: &Arc<Self>, stored: &Stored) -> Pieces {
         let left = Reading::of(stored.location);
-        Pieces::new(self.clone(), stored.clone(), self.small.clone(), left)
+        Pieces::new(self.clone(), stored.clone(), self.small.clone(), left, true)
     }
 
     /// The next bytes of a body, wherever it lies by now. Blocks.
@@ -120,6 +139,17 @@ impl Archive {
             other => other,
         };
         read.inspect_err(|error| self.tell_damage(stored, error))
+    }
+
+    /// The next bytes of a body, if they are in memory and where the index says.
+    pub(crate) fn read_next_now(
+        &self,
+        stored: &Stored,
+        reading: &mut Reading,
+        buffer: &mut [u8],
+    ) -> Option<Result<usize, StoreError>> {
+        let read = self.blobs.read_next_now(reading, buffer)?;
+        Some(read.inspect_err(|error| self.tell_damage(stored, error)))
     }
 
     /// All of a body into a buffer of its length. Blocks.

@@ -155,11 +155,13 @@ impl Delivery {
         let mut lost = None;
         while self.sent.len() < association.window().min(self.most) {
             let contexts = association.agreed().clone();
-            let mut next = Box::pin(batch.instances.take(&contexts));
-            let next = match self.sent.is_empty() {
-                true => next.await,
-                // while the disk is slow the answers are not
-                false => now(next.as_mut()).await.flatten(),
+            let next = {
+                let mut next = Box::pin(batch.instances.take(&contexts));
+                match self.sent.is_empty() {
+                    true => next.await,
+                    // while the disk is slow the answers are not
+                    false => now(next.as_mut()).await.flatten(),
+                }
             };
             let Some((stored, object)) = next else { break };
             let object = match object {
@@ -173,7 +175,10 @@ impl Delivery {
                 StoreRequest::of(&sop_class, &sop_instance, &transfer_syntax, data.data());
             request.originator = self.originator.clone();
             match association.begin_store(request).await {
-                Ok(message_id) => self.sent.push_back((message_id, stored)),
+                Ok(message_id) => {
+                    self.sent.push_back((message_id, stored));
+                    batch.instances.prepare();
+                }
                 Err(error) => {
                     self.sent.push_back((0, stored));
                     lost = Some(error);

@@ -19,6 +19,7 @@ mod secure;
 pub mod server;
 pub mod service;
 mod source;
+mod spin;
 pub mod status;
 pub mod window;
 mod wire;

@@ -6,7 +6,7 @@
 //! Windows it is said once. Other systems have no such request.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,11 +23,18 @@ use crate::pace::Pace;
 use crate::pdu::{
     self, Abort, AssociateAc, AssociateRj, AssociateRq, HEADER, Header, Limits, Pdu, PduError, Pdv,
 };
+use crate::spin::Spin;
 
 /// What an association runs over: TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// Called before every read.
     fn before_read(&self) {}
+
+    /// The connection itself, where nothing stands between: what comes can be looked for past the
+    /// runtime, which knows only what it was told when it asked last.
+    fn bare(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 impl Stream for TcpStream {
@@ -36,6 +43,10 @@ impl Stream for TcpStream {
     fn before_read(&self) {
         // an error costs speed, nothing else
         let _ = socket2::SockRef::from(self).set_tcp_quickack(true);
+    }
+
+    fn bare(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 
@@ -85,12 +96,15 @@ pub(crate) struct Wire {
     cut: bool,
     /// We sent an A-ABORT or A-ASSOCIATE-RJ.
     hang_up: bool,
+    spin: Spin,
 }
 
 /// What is read at once, and the room that a small message needs.
 const READ: usize = 64 * 1024;
 /// The same as long as no more has come at once: enough for who opens an association to verify it.
 const FIRST: usize = 8 * 1024;
+/// The most that is read past the runtime: an answer, or a small object.
+const AT_ONCE: usize = 16 * 1024;
 /// Below this, copying is cheaper than a vectored write.
 const COPY: usize = 32 * 1024;
 /// Fragments in one vectored write.
@@ -118,6 +132,7 @@ impl Wire {
             heeded: None,
             cut: false,
             hang_up: false,
+            spin: Spin::new(),
         }
     }
 
@@ -184,7 +199,14 @@ impl Wire {
             let within = timed && (self.in_message || !self.input.is_empty());
             let slow = if within { self.incoming.waits(now) } else { None };
             let until = slow.map_or(silent, |slow| slow.min(silent));
-            let filled = timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await;
+            let filled = match self.fill_now() {
+                Some(count) => {
+                    // who never sleeps still lets others have their turn
+                    tokio::task::coop::consume_budget().await;
+                    Ok(Ok(count))
+                }
+                None => timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await,
+            };
             if within {
                 let count = filled.as_ref().map_or(0, |filled| *filled.as_ref().unwrap_or(&0));
                 if let Err(how) = self.incoming.moved(count, Instant::now()) {
@@ -213,6 +235,19 @@ impl Wire {
                 }
             }
         }
+    }
+
+    /// Reads what comes within a moment, if that is worth a try. Ends and errors are left to the
+    /// runtime's read, which meets them too.
+    fn fill_now(&mut self) -> Option<usize> {
+        let socket = socket2::SockRef::from(self.stream.bare()?);
+        let held = self.input.len();
+        self.input.resize(held + AT_ONCE, 0);
+        let into = &mut self.input[held..];
+        let look = || (&*socket).read(into).ok().filter(|count| *count > 0);
+        let count = self.spin.look(look);
+        self.input.truncate(held + count.unwrap_or(0));
+        count
     }
 
     /// Reads what is there, with room for at least the PDU that has begun.

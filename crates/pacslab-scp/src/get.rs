@@ -54,4 +54,8 @@ impl GetTask for Task {
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Object, Failed>>> {
         Box::pin(self.objects.next(&self.contexts))
     }
+
+    fn prepare(&mut self) {
+        self.objects.prepare();
+    }
 }

@@ -41,6 +41,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     }
     /// Reads until `buffer` is full or the file ends; answers how much was read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Fills `buffer` if that needs no waiting for the device: what was written or read a short
+    /// time ago is in memory. `false`: it may have to wait, or to fail; nothing is known.
+    fn read_now(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let _ = (buffer, offset);
+        false
+    }
     /// Contents are durable, and as much metadata as reading them needs.
     fn sync_data(&self) -> io::Result<()>;
     fn sync_all(&self) -> io::Result<()>;
@@ -165,6 +171,14 @@ impl DiskFile for File {
             }
         }
         Ok(done)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_now(&self, buffer: &mut [u8], offset: u64) -> bool {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        let wanted = buffer.len();
+        let into = &mut [io::IoSliceMut::new(buffer)];
+        preadv2(self, into, offset, ReadWriteFlags::NOWAIT).is_ok_and(|read| read == wanted)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -49,6 +49,10 @@ pub trait GetTask: Send {
     /// The next object, in the transfer syntax of a context of the association; `None` when
     /// there are no more. What cannot be sent counts as failed, and the others go on.
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Object, Failed>>>;
+
+    /// The last one has been sent; while the requestor takes it in, there is time to get the next
+    /// ready. Does not wait.
+    fn prepare(&mut self) {}
 }
 
 /// An object as it is sent.
@@ -151,19 +155,20 @@ impl Sending {
         progress: &mut Progress,
     ) -> Result<Filled, Error> {
         while self.sent.len() < association.window() && !self.over {
-            let mut next = task.next();
-            let next = match ready(&mut next).await {
+            let mut getting = task.next();
+            let next = match ready(&mut getting).await {
                 // the pending response leaves with the object behind it, in one write
                 Some(next) => next,
                 None if !self.sent.is_empty() => return Ok(Filled::Enough),
                 None => {
                     association.flush().await?;
-                    match association.unless_cancelled(self.id, &mut next).await? {
+                    match association.unless_cancelled(self.id, &mut getting).await? {
                         Some(next) => next,
                         None => return Ok(Filled::Cancelled),
                     }
                 }
             };
+            drop(getting);
             let failed = match next {
                 None => {
                     self.over = true;
@@ -171,7 +176,10 @@ impl Sending {
                 }
                 Some(Err(failed)) => failed,
                 Some(Ok(mut object)) => match self.send(association, &mut object).await {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        task.prepare();
+                        continue;
+                    }
                     // nothing was sent
                     Err(error @ Error::ContextRefused { .. }) => {
                         Failed { sop_instance: object.sop_instance, why: error.to_string() }

@@ -321,6 +321,11 @@ impl Blobs for FilesBlobs {
         self.fill(&*file, at, offset, &mut buffer[..len])
     }
 
+    /// A file of its own has to be opened first.
+    fn read_into_now(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> bool {
+        at.pack != FILES && self.log.read_into_now(at, offset, buffer)
+    }
+
     fn begin_segment(&self) -> Result<Box<dyn Segment>> {
         Ok(Box::new(self.spool()?))
     }

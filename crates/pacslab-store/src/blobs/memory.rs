@@ -86,6 +86,10 @@ impl Blobs for MemoryBlobs {
         Ok(len)
     }
 
+    fn read_into_now(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> bool {
+        self.read_into(at, offset, buffer).is_ok_and(|read| read == buffer.len())
+    }
+
     fn begin_segment(&self) -> Result<Box<dyn Segment>> {
         Ok(Box::new(Buffer(Vec::new())))
     }

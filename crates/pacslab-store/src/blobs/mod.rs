@@ -62,15 +62,49 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// is an error where the checksum is wrong, so who waits for it has sent nothing that passes
     /// for a whole.
     fn read_next(&self, so_far: &mut Reading, buffer: &mut [u8]) -> Result<usize> {
-        let Reading { at, done, crc } = so_far;
-        let read = self.read_into(at, *done, buffer)?;
-        if read == 0 && *done < at.len {
-            return Err(StoreError::NoSuchLocation(*at));
+        let read = self.read_into(&so_far.at, so_far.done, buffer)?;
+        if read == 0 && so_far.left() > 0 {
+            return Err(StoreError::NoSuchLocation(so_far.at));
         }
-        crc.update(&buffer[..read]);
-        *done += read as u64;
+        self.fold(so_far, &buffer[..read])
+    }
+
+    /// As [`read_next`](Self::read_next) for what needs no waiting, which may be less than there is
+    /// room for. `None`: the next byte may have to be waited for, or it fails; nothing was read.
+    fn read_next_now(&self, so_far: &mut Reading, buffer: &mut [u8]) -> Option<Result<usize>> {
+        /// What is in the caches of the core when its checksum is computed.
+        const CHUNK: usize = 128 << 10;
+        let mut read = 0;
+        loop {
+            let wanted = so_far.left().min((buffer.len() - read) as u64).min(CHUNK as u64) as usize;
+            let chunk = &mut buffer[read..read + wanted];
+            if !self.read_into_now(&so_far.at, so_far.done, chunk) {
+                return (read > 0).then_some(Ok(read));
+            }
+            if let Err(error) = self.fold(so_far, chunk) {
+                return Some(Err(error));
+            }
+            read += wanted;
+            if read == buffer.len() || so_far.left() == 0 {
+                return Some(Ok(read));
+            }
+        }
+    }
+
+    /// Fills the buffer with a part of the body, unchecked, if that needs no waiting. `false`: it
+    /// may have to wait, or to fail.
+    fn read_into_now(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> bool {
+        let _ = (at, offset, buffer);
+        false
+    }
+
+    /// What was read next of a body.
+    fn fold(&self, so_far: &mut Reading, read: &[u8]) -> Result<usize> {
+        let Reading { at, done, crc } = so_far;
+        crc.update(read);
+        *done += read.len() as u64;
         match *done < at.len || crc.clone().finalize() == at.crc {
-            true => Ok(read),
+            true => Ok(read.len()),
             false => Err(self.damaged(at)),
         }
     }

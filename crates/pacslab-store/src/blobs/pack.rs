@@ -8,6 +8,8 @@
 //! What a failure leaves behind is decided by numbers: a pack says with which sequence number it
 //! begins, and whatever its predecessor holds from that number on does not count.
 
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,9 +119,6 @@ pub(super) struct Current {
 /// Of which records the body is a reference to where the body is.
 pub(super) type Elsewhere = fn(&Record<'_>) -> bool;
 
-/// Packs kept open for reading.
-const OPEN: usize = 64;
-
 impl PackBlobs {
     /// Opens the packs in a folder, made if it is not there.
     pub fn open(dir: &Path, options: PackOptions) -> Result<Self> {
@@ -136,20 +135,6 @@ impl PackBlobs {
 
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn file(&self, number: u32) -> Result<Arc<dyn DiskFile>> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = files.get(&number) {
-            return Ok(file.clone());
-        }
-        let path = self.folder.pack(number);
-        let file = self.folder.disk.open(&path).map_err(|e| StoreError::io("open", &path, 0, e))?;
-        if files.len() >= OPEN {
-            files.clear();
-        }
-        files.insert(number, file.clone());
-        Ok(file)
     }
 
     /// The number of the next record, whose pack is there and takes so many bytes.
@@ -172,42 +157,6 @@ impl PackBlobs {
         let mut writer = self.writer();
         writer.next_spool += 1;
         writer.next_spool
-    }
-
-    /// The file of a body, if the body lies within it.
-    fn holder(&self, at: &Location) -> Result<Arc<dyn DiskFile>> {
-        let file = match self.file(at.pack) {
-            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(StoreError::NoSuchLocation(*at));
-            }
-            other => other?,
-        };
-        let len =
-            file.len().map_err(|e| StoreError::io("read", &self.folder.pack(at.pack), 0, e))?;
-        match at.offset.checked_add(at.len) {
-            Some(end) if end <= len => Ok(file),
-            _ => Err(StoreError::NoSuchLocation(*at)),
-        }
-    }
-
-    fn read_at(&self, at: &Location, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let file = self.holder(at)?;
-        let len = (at.len.saturating_sub(offset)).min(len as u64) as usize;
-        let mut bytes = vec![0; len];
-        let read = self.fill(&*file, at, offset, &mut bytes)?;
-        bytes.truncate(read);
-        Ok(bytes)
-    }
-
-    fn fill(
-        &self,
-        file: &dyn DiskFile,
-        at: &Location,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<usize> {
-        file.read_at(buffer, at.offset.saturating_add(offset))
-            .map_err(|e| StoreError::io("read", &self.folder.pack(at.pack), 0, e))
     }
 }
 
@@ -233,6 +182,10 @@ impl Blobs for PackBlobs {
         let file = self.holder(at)?;
         let len = (at.len.saturating_sub(offset)).min(buffer.len() as u64) as usize;
         self.fill(&*file, at, offset, &mut buffer[..len])
+    }
+
+    fn read_into_now(&self, at: &Location, offset: u64, buffer: &mut [u8]) -> bool {
+        self.fill_now(at, offset, buffer)
     }
 
     fn damaged(&self, at: &Location) -> StoreError {

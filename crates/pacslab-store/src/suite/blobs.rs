@@ -10,6 +10,7 @@ pub fn blobs(make: &dyn Fn() -> Arc<dyn Blobs>) {
     bodies_come_back(&*make());
     ranges_end_where_the_body_ends(&*make());
     pieces_are_checked(&*make());
+    what_needs_no_waiting_is_the_same(&*make());
     records_are_replayed_in_order(&*make());
     segments_become_records(&*make());
     what_is_not_there_is_an_error(&*make());
@@ -95,6 +96,36 @@ fn pieces_are_checked(blobs: &dyn Blobs) {
             count += 1;
         }
         assert_eq!((&all[..], count), (&b"head 0123456789"[..], pieces));
+    }
+}
+
+/// A store may always say that it has to wait, but nothing else than what it would give then.
+fn what_needs_no_waiting_is_the_same(blobs: &dyn Blobs) {
+    let large: Vec<u8> = (0..(1 << 20) + 7).map(|n: usize| (n * 31) as u8).collect();
+    for body in [&b""[..], b"0123456789", &large] {
+        let at = blobs.append(&[record(b"", body)]).must("append").locations[0];
+        let whole = blobs.read(&at).must("read");
+        for size in [4, 300 << 10, 2 << 20] {
+            let (mut reading, mut buffer, mut all) = (Reading::of(at), vec![0; size], Vec::new());
+            while let Some(read) = blobs.read_next_now(&mut reading, &mut buffer) {
+                all.extend_from_slice(&buffer[..read.must("a piece that is there")]);
+                if reading.left() == 0 {
+                    break;
+                }
+            }
+            while reading.left() > 0 {
+                let read = blobs.read_next(&mut reading, &mut buffer).must("the rest");
+                all.extend_from_slice(&buffer[..read]);
+            }
+            assert!(all == whole, "{} bytes by {size}", whole.len());
+        }
+        let mut wrong = Reading::of(Location { crc: !at.crc, ..at });
+        let mut buffer = vec![0; whole.len()];
+        if let Some(read) = blobs.read_next_now(&mut wrong, &mut buffer) {
+            assert!(read.is_err(), "another CRC");
+        }
+        let mut gone = Reading::of(Location { pack: at.pack + 7, ..at });
+        assert!(blobs.read_next_now(&mut gone, &mut buffer).is_none(), "not there");
     }
 }
 

@@ -19,6 +19,26 @@ fn put(blobs: &PackBlobs, body: &[u8]) -> Location {
     blobs.append(&[record]).unwrap().locations[0]
 }
 
+/// Where the file system can say so, what was just written needs no waiting.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_just_stored_is_read_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("probe");
+    std::fs::write(&path, b"here").unwrap();
+    let probe = std::fs::File::open(&path).unwrap();
+    let can = DiskFile::read_now(&probe, &mut [0; 4], 0);
+    let blobs = PackBlobs::open(dir.path(), PackOptions::default()).unwrap();
+    let body = vec![7; 700 << 10];
+    let at = put(&blobs, &body);
+    // a pack that nobody has read yet is opened by who may wait
+    blobs.read_range(&at, 0, 1).unwrap();
+    let (mut reading, mut buffer) = (Reading::of(at), vec![0; 1 << 20]);
+    let read = blobs.read_next_now(&mut reading, &mut buffer).map(Result::unwrap);
+    assert_eq!(read, can.then_some(body.len()));
+    assert!(!can || buffer[..body.len()] == body[..]);
+}
+
 /// Whose power went had no time to note where the log ends.
 fn forget_the_end(dir: &Path) {
     std::fs::remove_file(dir.join("end.mark")).unwrap();
